@@ -1,0 +1,240 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client, Interceptor } from "@connectrpc/connect";
+import { sql } from "drizzle-orm";
+import { Hono } from "hono";
+import { type Consumer, consume } from "./bus/consume";
+import { localBus } from "./bus/local";
+import { type Announce, type CloudEvent, outboxOf } from "./bus/outbox";
+import { relay } from "./bus/relay";
+import { type DerivedSecrets, derivedSecrets } from "./crypto/derive";
+import { type Seal, sealer } from "./crypto/seal";
+import type { Db, Tx } from "./db/client";
+import { idempotencyStore } from "./db/idempotency";
+import type { BaseEnv, EnvSource } from "./env";
+import { fault } from "./fault";
+import { type NewId, idGenerator } from "./id";
+import { accessTokenVerifier } from "./identity/access-token";
+import { type ServiceTokens, serviceTokens } from "./identity/service-token";
+import { type Log, errorFields, jsonLog } from "./log";
+import { problemResponse } from "./problem";
+import type { Registry } from "./registry/port";
+import { readBody } from "./rpc/body";
+import { clientOf } from "./rpc/client";
+import { requestGate, requestIdOf } from "./rpc/gate";
+import { type Answers, createAnswers } from "./rpc/idempotency";
+import { restRoutes } from "./rpc/rest";
+import { type Implementation, type RpcServer, createRpcServer } from "./rpc/server";
+import { validation } from "./rpc/validate";
+import type { ServiceName } from "./topology";
+import { ConnectError } from "@connectrpc/connect";
+
+/** What a host plugs into a service; nothing else differs between hosts. */
+export interface Resources {
+  env: EnvSource;
+  db: Db;
+  registry: Registry;
+  clock: () => Date;
+  /** Keeps work alive that goes on after the answer (waitUntil on Workers). */
+  background(work: Promise<unknown>): void;
+}
+
+/** What the kernel gives the composition root of a service. */
+export interface Kernel {
+  readonly name: ServiceName;
+  readonly db: Db;
+  readonly clock: () => Date;
+  readonly newId: NewId;
+  readonly log: Log;
+  readonly announce: Announce;
+  readonly answers: Answers;
+  readonly secrets: DerivedSecrets;
+  readonly serviceTokens: ServiceTokens;
+  /** Authenticated encryption for one purpose of this service. */
+  seal(purpose: string): Seal;
+  /** A client of a neighbour; the call table must allow it. */
+  client<S extends DescService>(desc: S): Client<S>;
+  /** Publishes due events now. */
+  relay(): Promise<void>;
+  readonly resources: Resources;
+  readonly env: BaseEnv;
+}
+
+/** A service as its host sees it. */
+export interface MallApp {
+  readonly name: ServiceName;
+  readonly rpc: RpcServer;
+  fetch(request: Request): Promise<Response>;
+  /** Does what is due: publishes events, finishes what crashed, deletes what expired. Called every SWEEP_INTERVAL_MS. */
+  sweep(): Promise<void>;
+}
+
+/** A Db that runs `after` when a transaction which announced something has committed. */
+function announcing(db: Db, dirty: WeakSet<Tx>, after: () => void): Db {
+  return {
+    get sql() {
+      return db.sql;
+    },
+    get orm() {
+      return db.orm;
+    },
+    close: () => db.close(),
+    async tx(fn) {
+      let last: Tx | undefined;
+      const result = await db.tx((tx) => fn((last = tx)));
+      if (last && dirty.has(last)) after();
+      return result;
+    },
+  };
+}
+
+/** Runs a job once at a time; a call while it runs makes it run once more. */
+function single(job: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let again = false;
+  return () => {
+    if (running) {
+      again = true;
+      return running;
+    }
+    running = (async () => {
+      do {
+        again = false;
+        await job();
+      } while (again);
+    })().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+}
+
+/** Builds what every service needs from its host's resources and its environment. */
+export function createKernel(name: ServiceName, resources: Resources, env: BaseEnv): Kernel {
+  const { clock, registry } = resources;
+  const log = jsonLog(name, env.LOG_LEVEL);
+  const tokens = serviceTokens(env.MALL_MASTER_KEY, name, clock);
+  const outbox = outboxOf(name, clock);
+  const bus = localBus(registry, tokens);
+  const dirty = new WeakSet<Tx>();
+  const relayNow = single(() => relay(resources.db, outbox, bus, clock, log));
+  const db = announcing(resources.db, dirty, () => {
+    resources.background(relayNow().catch((error) => log("error", "relay failed", errorFields(error))));
+  });
+  return {
+    name,
+    db,
+    clock,
+    log,
+    env,
+    resources,
+    newId: idGenerator(clock),
+    serviceTokens: tokens,
+    secrets: derivedSecrets(env.MALL_MASTER_KEY),
+    seal: (purpose) => sealer(env.MALL_MASTER_KEY, `${name}/${purpose}`),
+    client: (desc) => clientOf(desc, registry, tokens, clock),
+    relay: relayNow,
+    async announce(tx, event) {
+      await outbox.announce(tx, event);
+      dirty.add(tx);
+    },
+    answers: createAnswers({
+      db,
+      store: idempotencyStore(name),
+      seal: sealer(env.MALL_MASTER_KEY, `${name}/idempotency`),
+      clock,
+      ttlSeconds: env.IDEMPOTENCY_TTL_SECONDS,
+    }),
+  };
+}
+
+export interface AppParts {
+  implementations: readonly Implementation[];
+  consumers?: readonly Consumer[];
+  /** Number of migrations this code needs; fewer applied ones mean not ready. */
+  migrations: number;
+  /** OpenAPI document of the service. */
+  openapi: object;
+  /** Routes beside the contract, such as the public keys. */
+  routes?: (app: Hono) => void;
+  /** What the service itself has to do from time to time. */
+  sweep?: () => Promise<void>;
+  interceptors?: readonly Interceptor[];
+}
+
+/** Whether the database answers and is migrated. */
+async function readiness(kernel: Kernel, migrations: number): Promise<{ ready: boolean; checks: object }> {
+  try {
+    const rows = await kernel.db.orm.execute<{ n: number }>(
+      sql`select count(*)::int as n from migrations.${sql.identifier(kernel.name)}`,
+    );
+    const pending = migrations - Number(rows[0]!.n);
+    return { ready: pending <= 0, checks: { database: "ok", migrations: pending <= 0 ? "ok" : `${pending} pending` } };
+  } catch (error) {
+    kernel.log("warn", "not ready", errorFields(error));
+    return { ready: false, checks: { database: "unavailable" } };
+  }
+}
+
+/** `/livez` and `/readyz`, the same on every app. */
+export function healthRoutes(app: Hono, ready: () => Promise<{ ready: boolean; checks: object }>): void {
+  app.get("/livez", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", async (c) => {
+    const state = await ready();
+    return c.json({ status: state.ready ? "ok" : "unavailable", checks: state.checks }, state.ready ? 200 : 503);
+  });
+}
+
+/** Answers for paths that nobody serves and for errors outside RPCs, as problem+json. */
+export function problemAnswers(app: Hono, log: Log): void {
+  app.notFound((c) =>
+    problemResponse(fault("not_found", "ROUTE_NOT_FOUND", "Nothing is served at this path."), requestIdOf(c.req.raw.headers)),
+  );
+  app.onError((error, c) => {
+    const requestId = requestIdOf(c.req.raw.headers);
+    if (error instanceof ConnectError) return problemResponse(error, requestId);
+    log("error", "unexpected error", { requestId, path: c.req.path, ...errorFields(error) });
+    return problemResponse(fault("internal", "INTERNAL", "Something went wrong in the mall."), requestId);
+  });
+}
+
+/** Receives the events this service listens to from other services of the mall. */
+function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): void {
+  const handle = consume(kernel.name, consumers, kernel.db, kernel.clock);
+  app.post("/events", async (c) => {
+    const token = c.req.header("x-service-token");
+    if (!token) throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
+    await kernel.serviceTokens.callerOf(token);
+    const body = await readBody(c.req.raw, 1024 * 1024);
+    await handle(JSON.parse(new TextDecoder().decode(body)) as CloudEvent);
+    return c.body(null, 204);
+  });
+}
+
+/** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
+export function createApp(kernel: Kernel, parts: AppParts): MallApp {
+  const { resources, log } = kernel;
+  const verifyAccessToken = accessTokenVerifier((request) => resources.registry.fetch("auth")(request), kernel.clock);
+  const rpc = createRpcServer({
+    implementations: parts.implementations,
+    gate: requestGate({ verifyAccessToken, serviceTokens: kernel.serviceTokens, clock: kernel.clock }),
+    interceptors: [validation, kernel.answers.interceptor, ...(parts.interceptors ?? [])],
+    log,
+  });
+  const app = new Hono();
+  healthRoutes(app, () => readiness(kernel, parts.migrations));
+  app.get("/openapi.json", (c) => c.json(parts.openapi));
+  parts.routes?.(app);
+  if (parts.consumers) eventRoute(app, kernel, parts.consumers);
+  app.route("/", restRoutes(rpc));
+  problemAnswers(app, log);
+  return {
+    name: kernel.name,
+    rpc,
+    fetch: async (request) => rpc.fetch(request) ?? app.fetch(request),
+    async sweep() {
+      await kernel.relay();
+      await parts.sweep?.();
+      await kernel.answers.clean();
+    },
+  };
+}

@@ -1,0 +1,137 @@
+import { type PostgresJsDatabase, drizzle } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import { fault } from "../fault";
+
+/** A connection of postgres.js, or one transaction on it. */
+export type Sql = postgres.Sql | postgres.TransactionSql;
+
+/** Where statements run: outside a transaction (each commits alone) or inside one. */
+export interface Session {
+  readonly sql: Sql;
+  /** Drizzle on this session, for statements that are not hot enough to prepare. */
+  readonly orm: PostgresJsDatabase;
+}
+
+/** A session inside a transaction. */
+export interface Tx extends Session {
+  readonly inTransaction: true;
+}
+
+/** The only door to PostgreSQL. */
+export interface Db extends Session {
+  /**
+   * Runs `fn` in one transaction (READ COMMITTED). Serialization failures and deadlocks (40001, 40P01) are tried
+   * again, 3 times at most, so `fn` must have no effect outside the database.
+   */
+  tx<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Closes the connections. */
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  url: string;
+  /** Role the connection drops to (`mall_<service>`); none when the URL's user has it already. */
+  role?: string;
+  /** Most connections at once. */
+  max?: number;
+  applicationName?: string;
+}
+
+/** Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. */
+export function connect(options: ConnectOptions): postgres.Sql {
+  const user = decodeURIComponent(new URL(options.url).username);
+  return postgres(options.url, {
+    max: options.max ?? 10,
+    fetch_types: false,
+    connect_timeout: 5,
+    idle_timeout: 60,
+    onnotice: () => {},
+    connection: {
+      application_name: options.applicationName ?? "mall",
+      statement_timeout: 10_000,
+      lock_timeout: 5_000,
+      idle_in_transaction_session_timeout: 15_000,
+      ...(options.role && options.role !== user ? { role: options.role } : {}),
+    },
+  });
+}
+
+/** SQLSTATE or socket error code of a database error, also when Drizzle wrapped it. */
+export const databaseCode = (error: unknown): string => {
+  const { code, cause } = error as { code?: string; cause?: { code?: string } };
+  return code ?? cause?.code ?? "";
+};
+
+const retryable = new Set(["40001", "40P01"]);
+
+/** A transaction's session; Drizzle looks for the parsers on the client, and postgres.js keeps them on the pool only. */
+const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]): Tx => ({
+  sql: tx,
+  get orm() {
+    return ormOf(Object.assign(tx, { options }) as unknown as Sql);
+  },
+  inTransaction: true,
+});
+
+async function transact<T>(sql: postgres.Sql, fn: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return (await sql.begin((tx) => fn(sessionOf(tx, sql.options)))) as T;
+    } catch (error) {
+      if (attempt < 3 && retryable.has(databaseCode(error))) continue;
+      throw error;
+    }
+  }
+}
+
+const orms = new WeakMap<Sql, PostgresJsDatabase>();
+
+function ormOf(sql: Sql): PostgresJsDatabase {
+  const known = orms.get(sql);
+  if (known) return known;
+  const made = drizzle(sql as postgres.Sql);
+  orms.set(sql, made);
+  return made;
+}
+
+/** A Db over whatever connection `current` gives: a pool on Bun, the request's own connection on Workers. */
+export function createDb(current: () => postgres.Sql, close: () => Promise<void>): Db {
+  const connected = () => {
+    const sql = current();
+    ormOf(sql); // sets the parsers that Drizzle's columns expect, before the first statement
+    return sql;
+  };
+  return {
+    get sql() {
+      return connected();
+    },
+    get orm() {
+      return ormOf(connected());
+    },
+    tx: (fn) => transact(connected(), fn),
+    close,
+  };
+}
+
+/** A Db with a pool of its own, for Bun. */
+export function openDb(options: ConnectOptions): Db {
+  const sql = connect(options);
+  return createDb(
+    () => sql,
+    () => sql.end({ timeout: 5 }),
+  );
+}
+
+const busy = new Set([
+  ...["55P03", "57014", "53300", "53100", "57P01", "57P03"],
+  ...["CONNECT_TIMEOUT", "CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_DESTROYED", "ECONNREFUSED", "ECONNRESET"],
+]);
+
+/** Turns an unreachable, full or blocked database into a 503 the client may retry; other errors stay as they are. */
+export function databaseFault(error: unknown): unknown {
+  if (!busy.has(databaseCode(error))) return error;
+  return fault("unavailable", "DATABASE_UNAVAILABLE", "The database cannot take the request at the moment.", {
+    retryAfterSeconds: 1,
+    cause: error,
+  });
+}

@@ -1,0 +1,52 @@
+import { z } from "zod";
+
+/** Raw environment: process.env on Bun, the bindings of type string on Workers. */
+export type EnvSource = Record<string, string | undefined>;
+
+const devMasterKey = "development-only-master-key-not-for-production";
+
+/** Variables every service understands. Each service's env.ts extends them; the README table is made from both. */
+export const baseEnv = z.object({
+  MALL_ENV: z.enum(["dev", "test", "production"]).default("dev").describe("Profile."),
+  MALL_MASTER_KEY: z
+    .string()
+    .min(32)
+    .default(devMasterKey)
+    .describe("Secret of at least 32 characters that seals keys and derives secrets. Must be set in production."),
+  LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info").describe("Least level that is logged."),
+  PUBLIC_URL: z.string().default("http://localhost:8080").describe("Address of the gateway as clients see it."),
+  CURRENCY: z.string().regex(/^[A-Z]{3}$/).default("USD").describe("ISO 4217 code of all prices."),
+  SWEEP_INTERVAL_MS: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .max(60_000)
+    .default(1000)
+    .describe("Milliseconds between two sweeps (outbox relay, unfinished checkouts)."),
+  IDEMPOTENCY_TTL_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(86_400)
+    .default(86_400)
+    .describe("Seconds an answer is kept for its Idempotency-Key; at least a day."),
+});
+
+/** Configuration common to all services. */
+export type BaseEnv = z.infer<typeof baseEnv>;
+
+/**
+ * Parses an environment once, in the composition root. Throws one Error whose message names every variable that is
+ * missing or wrong; in production also when the master key is the development one.
+ */
+export function parseEnv<T extends z.ZodType<BaseEnv>>(schema: T, source: EnvSource): z.infer<T> {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`The environment is not complete:\n${lines.join("\n")}`);
+  }
+  if (parsed.data.MALL_ENV === "production" && parsed.data.MALL_MASTER_KEY === devMasterKey) {
+    throw new Error("The environment is not complete:\n  MALL_MASTER_KEY: must be set to a secret of your own in production");
+  }
+  return parsed.data;
+}

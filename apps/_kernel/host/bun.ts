@@ -1,0 +1,113 @@
+import { createServer } from "node:http2";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { getRequestListener } from "@hono/node-server";
+import type { MallApp, Resources } from "../app";
+import { openDb } from "../db/client";
+import { type EnvSource, baseEnv, parseEnv } from "../env";
+import { type Log, errorFields, jsonLog } from "../log";
+import { staticRegistry } from "../registry/http";
+import type { Registry } from "../registry/port";
+import { limits } from "../rpc/server";
+import { type ServiceName, services } from "../topology";
+
+type Fetch = (request: Request) => Promise<Response>;
+
+/** What a process of one service runs on: its own pool under its own role, the real clock. */
+export function bunResources(name: ServiceName, env: EnvSource, registry: Registry): Resources {
+  const url = env[`${name.toUpperCase()}_DATABASE_URL`] ?? env.DATABASE_URL;
+  if (!url) throw new Error(`The environment is not complete:\n  DATABASE_URL: must name a PostgreSQL database`);
+  return {
+    env,
+    db: openDb({ url, role: `mall_${name}`, applicationName: `mall-${name}` }),
+    registry,
+    clock: () => new Date(),
+    background: () => {},
+  };
+}
+
+/** Serves HTTP/1.1: REST, Connect and gRPC-Web. */
+export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
+  return Bun.serve({
+    port,
+    hostname,
+    fetch,
+    development: false,
+    maxRequestBodySize: limits.importBytesMax,
+    idleTimeout: 65,
+  });
+}
+
+/** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
+export function serveGrpc(apps: readonly MallApp[], fallback: Fetch, port: number, hostname = "0.0.0.0") {
+  const handler = connectNodeAdapter({
+    routes: (router) => {
+      for (const app of apps) app.rpc.routes(router);
+    },
+    fallback: getRequestListener(fallback) as never,
+  });
+  const server = createServer(handler);
+  return new Promise<{ port: number; stop(): void }>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, hostname, () => {
+      const address = server.address();
+      resolve({ port: typeof address === "object" && address ? address.port : port, stop: () => server.close() });
+    });
+  });
+}
+
+/** Calls sweep() of each app every `intervalMs`, never twice at once. Returns a function that stops it. */
+export function startSweeps(apps: readonly MallApp[], intervalMs: number, log: Log): () => void {
+  const running = new Set<MallApp>();
+  const timer = setInterval(() => {
+    for (const app of apps) {
+      if (running.has(app)) continue;
+      running.add(app);
+      app
+        .sweep()
+        .catch((error) => log("error", "sweep failed", { app: app.name, ...errorFields(error) }))
+        .finally(() => running.delete(app));
+    }
+  }, intervalMs);
+  return () => clearInterval(timer);
+}
+
+/** Runs `stop` once when the process is told to end, then exits; a second signal exits at once. */
+export function onShutdown(stop: () => Promise<void>): void {
+  let stopping = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      stop().then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
+    });
+  }
+}
+
+/** Port of a process: PORT, else the service's own; GRPC_PORT, else 1000 more. */
+export function portsOf(env: EnvSource, fallback: number): { port: number; grpcPort: number } {
+  const port = Number(env.PORT ?? fallback);
+  return { port, grpcPort: Number(env.GRPC_PORT ?? port + 1000) };
+}
+
+/** Runs one service as its own process until it is told to stop. */
+export async function serveService(name: ServiceName, create: (resources: Resources) => MallApp): Promise<void> {
+  const env: EnvSource = process.env;
+  const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
+  const log = jsonLog(name, LOG_LEVEL);
+  const resources = bunResources(name, env, staticRegistry(env));
+  const app = create(resources);
+  const { port, grpcPort } = portsOf(env, services[name].port);
+  const http = serveHttp(app.fetch, port);
+  const grpc = await serveGrpc([app], app.fetch, grpcPort);
+  const stopSweeps = startSweeps([app], SWEEP_INTERVAL_MS, log);
+  log("info", "listening", { port, grpcPort });
+  onShutdown(async () => {
+    stopSweeps();
+    grpc.stop();
+    await http.stop();
+    await resources.db.close();
+  });
+}

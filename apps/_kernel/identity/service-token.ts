@@ -1,0 +1,82 @@
+import { SignJWT, jwtVerify } from "jose";
+import { deriveKey } from "../crypto/derive";
+import { fault } from "../fault";
+import { type CallerName, type ServiceName, calls } from "../topology";
+
+const ttlSeconds = 60;
+const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
+
+async function keyPair(masterKey: string, caller: CallerName) {
+  const seed = deriveKey(masterKey, `service-token/${caller}`);
+  const pkcs8 = new Uint8Array(Buffer.concat([pkcs8Ed25519, seed]));
+  const signKey = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", true, ["sign"]);
+  const { x } = (await crypto.subtle.exportKey("jwk", signKey)) as JsonWebKey;
+  const verifyKey = await crypto.subtle.importKey("jwk", { kty: "OKP", crv: "Ed25519", x: x! }, "Ed25519", true, ["verify"]);
+  return { signKey, verifyKey };
+}
+
+/** Short EdDSA JWTs (iss caller, aud callee, 60 s) by which services know each other; sent as X-Service-Token. */
+export interface ServiceTokens {
+  /** A token of this process for a callee; made anew when the last one is half used up. */
+  tokenFor(callee: ServiceName): Promise<string>;
+  /** The caller that a token presented here names. Fault UNAUTHENTICATED: not ours, not for us, or too old. */
+  callerOf(token: string): Promise<CallerName>;
+}
+
+/**
+ * Service tokens with one Ed25519 key a caller, derived from the master key. `self` signs and is the audience it
+ * accepts; a caller that the call table does not allow is refused.
+ */
+export function serviceTokens(masterKey: string, self: CallerName, clock: () => Date): ServiceTokens {
+  const keys = new Map<CallerName, ReturnType<typeof keyPair>>();
+  const keysOf = (caller: CallerName) => {
+    const found = keys.get(caller) ?? keyPair(masterKey, caller);
+    keys.set(caller, found);
+    return found;
+  };
+  const issued = new Map<ServiceName, { token: string; renewAtMs: number }>();
+  const accepted = new Map<string, { caller: CallerName; expiresAtMs: number }>();
+  const refuse = () => fault("unauthenticated", "UNAUTHENTICATED", "The service token is not valid.");
+  return {
+    async tokenFor(callee) {
+      const nowMs = clock().getTime();
+      const last = issued.get(callee);
+      if (last && last.renewAtMs > nowMs) return last.token;
+      const { signKey } = await keysOf(self);
+      const now = Math.floor(nowMs / 1000);
+      const token = await new SignJWT()
+        .setProtectedHeader({ alg: "EdDSA", typ: "svc+jwt", kid: self })
+        .setIssuer(self)
+        .setAudience(callee)
+        .setIssuedAt(now)
+        .setExpirationTime(now + ttlSeconds)
+        .sign(signKey);
+      issued.set(callee, { token, renewAtMs: nowMs + (ttlSeconds * 1000) / 2 });
+      return token;
+    },
+    async callerOf(token) {
+      const nowMs = clock().getTime();
+      const known = accepted.get(token);
+      if (known && known.expiresAtMs > nowMs) return known.caller;
+      try {
+        const { payload, protectedHeader } = await jwtVerify(
+          token,
+          async ({ kid }) => {
+            if (!kid || !(kid in calls)) throw refuse();
+            return (await keysOf(kid as CallerName)).verifyKey;
+          },
+          { algorithms: ["EdDSA"], typ: "svc+jwt", audience: self, requiredClaims: ["iss", "exp"], currentDate: clock() },
+        );
+        const caller = payload.iss as CallerName;
+        const allowed: readonly string[] = calls[caller] ?? [];
+        // iss must be the key's own name, or one service could speak for another
+        if (caller !== protectedHeader.kid || !allowed.includes(self)) throw refuse();
+        if (accepted.size > 1000) accepted.clear();
+        accepted.set(token, { caller, expiresAtMs: payload.exp! * 1000 });
+        return caller;
+      } catch {
+        throw refuse();
+      }
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { createContextKey } from "@connectrpc/connect";
+import type { Actor } from "../identity/actor";
+
+/** What travels with a request through every hop. */
+export interface RequestContext {
+  readonly actor: Actor;
+  /** UUID of the request; one for the whole chain of calls. */
+  readonly requestId: string;
+  /** W3C trace context, forwarded unchanged. */
+  readonly traceparent?: string;
+  /** The end user's token, forwarded unchanged. */
+  readonly authorization?: string;
+  /** When the caller gives up, in epoch milliseconds. */
+  readonly deadlineMs?: number;
+}
+
+/** The request that the current code runs for; undefined in sweeps. */
+export const currentRequest = new AsyncLocalStorage<RequestContext>();
+
+/** Context value with the request's context; set by the gate before anything else runs. */
+export const requestKey = createContextKey<RequestContext>({ actor: {}, requestId: "" }, { description: "request" });
+
+/** HTTP status of success that a handler chose over the contract's (201 → 200 or 202). */
+export const statusKey = createContextKey<number>(0, { description: "status" });

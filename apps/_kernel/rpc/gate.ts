@@ -1,0 +1,56 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { VerifyAccessToken } from "../identity/access-token";
+import type { Actor } from "../identity/actor";
+import type { ServiceTokens } from "../identity/service-token";
+import { fault } from "../fault";
+import { requestKey } from "./context";
+import { enforcePolicy } from "./policy";
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** The id of a request: the caller's if it is a UUID, else a new one. */
+export function requestIdOf(header: Headers): string {
+  const given = header.get("x-request-id");
+  return given && uuidPattern.test(given) ? given.toLowerCase() : crypto.randomUUID();
+}
+
+export interface GateDeps {
+  verifyAccessToken: VerifyAccessToken;
+  serviceTokens: ServiceTokens;
+  clock: () => Date;
+}
+
+async function actorOf(deps: GateDeps, header: Headers): Promise<Actor> {
+  const authorization = header.get("authorization");
+  const serviceToken = header.get("x-service-token");
+  const bearer = authorization === null ? undefined : /^Bearer +([^ ]+)$/i.exec(authorization)?.[1];
+  if (authorization !== null && !bearer) {
+    throw fault("unauthenticated", "UNAUTHENTICATED", "The Authorization header must be: Bearer <token>.");
+  }
+  return {
+    user: bearer ? await deps.verifyAccessToken(bearer) : undefined,
+    service: serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined,
+    cartSecret: header.get("x-cart-secret") ?? undefined,
+    orderSecret: header.get("x-order-secret") ?? undefined,
+  };
+}
+
+/**
+ * Runs before a body is read, on every surface: authentication, then policy. A present but invalid token is
+ * UNAUTHENTICATED even on public methods.
+ */
+export const requestGate =
+  (deps: GateDeps) =>
+  async (context: HandlerContext): Promise<void> => {
+    const header = context.requestHeader;
+    const actor = await actorOf(deps, header);
+    const remainingMs = context.timeoutMs();
+    context.values.set(requestKey, {
+      actor,
+      requestId: requestIdOf(header),
+      traceparent: header.get("traceparent") ?? undefined,
+      authorization: header.get("authorization") ?? undefined,
+      deadlineMs: remainingMs === undefined ? undefined : deps.clock().getTime() + remainingMs,
+    });
+    enforcePolicy(context.method, actor);
+  };

@@ -1,0 +1,35 @@
+import { type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
+import { Access, type MethodPolicy, policy } from "@mall/gen/mall/common/v1/options_pb";
+import { fault } from "../fault";
+import { type Actor, hasRole } from "../identity/actor";
+
+/** The contract's rules of a method, or undefined when it states none. */
+export const policyOf = (method: DescMethod): MethodPolicy | undefined =>
+  hasOption(method, policy) ? getOption(method, policy) : undefined;
+
+/**
+ * Refuses a caller that the contract does not let in: UNAUTHENTICATED when signing in could help, FORBIDDEN
+ * otherwise. A method without a policy is refused for everyone. Ownership of objects is the application's to decide.
+ */
+export function enforcePolicy(method: DescMethod, actor: Actor): void {
+  const rules = policyOf(method);
+  if (rules && actor.service && rules.callers.includes(actor.service)) return;
+  switch (rules?.access) {
+    case Access.PUBLIC:
+    case Access.HOLDER:
+      return;
+    case Access.USER:
+      if (actor.user) return;
+      throw unauthenticated();
+    case Access.ROLES:
+      if (!actor.user) throw unauthenticated();
+      if (hasRole(actor, rules.roles)) return;
+      throw forbidden();
+    default:
+      throw forbidden();
+  }
+}
+
+const unauthenticated = () =>
+  fault("unauthenticated", "UNAUTHENTICATED", "Sign in first: this needs a bearer token.");
+const forbidden = () => fault("permission_denied", "FORBIDDEN", "You may not do this.");

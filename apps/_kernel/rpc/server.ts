@@ -1,0 +1,237 @@
+import { type DescMethod, type DescMethodUnary, type DescService, type JsonValue, type Message, create } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  type HandlerContext,
+  type Interceptor,
+  type ServiceImpl,
+  type Transport,
+  createConnectRouter,
+  createContextValues,
+  createHandlerContext,
+  createMethodImplSpec,
+} from "@connectrpc/connect";
+import { type UniversalHandler, createAsyncIterable, invokeUnaryImplementation, readAllBytes } from "@connectrpc/connect/protocol";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { databaseFault } from "../db/client";
+import { fault, faultInfo, invalid } from "../fault";
+import { type Log, errorFields } from "../log";
+import { readBody } from "./body";
+import { currentRequest, requestKey } from "./context";
+import { explainJson } from "./validate";
+
+/** One proto service with its implementation. */
+export interface Implementation {
+  service: DescService;
+  methods: Record<string, (request: never, context: HandlerContext) => unknown>;
+}
+
+/** An implementation with the types of its service. */
+export const implement = <S extends DescService>(service: S, methods: ServiceImpl<S>): Implementation => ({
+  service,
+  methods: methods as unknown as Implementation["methods"],
+});
+
+/** JSON as every surface writes and reads it: implicit fields always emitted, unknown fields refused. */
+export const jsonOptions = { alwaysEmitImplicit: true, ignoreUnknownFields: false } as const;
+
+export const limits = { bodyBytesMax: 1024 * 1024, importBytesMax: 16 * 1024 * 1024, timeoutMsMax: 60_000, timeoutMs: 30_000 };
+
+/** Largest body of a method. */
+export const bodyBytesMaxOf = (method: DescMethod): number =>
+  method.name === "ImportProducts" ? limits.importBytesMax : limits.bodyBytesMax;
+
+/** How a call that needs no parsing reaches a method. */
+export interface DirectCall {
+  method: DescMethodUnary;
+  header: Headers;
+  protocol: string;
+  requestMethod: string;
+  url: string;
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  /** Gives the decoded request; called only after the gate let the caller in. */
+  read(): Promise<Message> | Message;
+}
+
+/** The RPC side of one service: every surface ends in the same gate, interceptors and handlers. */
+export interface RpcServer {
+  readonly services: readonly DescService[];
+  /** Calls a method with a decoded message. Rejects with a ConnectError. */
+  call(call: DirectCall): Promise<{ message: Message; context: HandlerContext }>;
+  /** Answers Connect and gRPC-Web; undefined when the path is no RPC of this service. */
+  fetch(request: Request): Promise<Response> | undefined;
+  /** Registers the service with its gate and interceptors on a router, for the gRPC host. */
+  routes(router: ConnectRouter): void;
+  /** For neighbours in the same process. */
+  transport: Transport;
+}
+
+export interface RpcServerDeps {
+  implementations: readonly Implementation[];
+  gate: (context: HandlerContext) => Promise<void>;
+  /** Inside the request's context; validation and idempotency. */
+  interceptors: Interceptor[];
+  log: Log;
+}
+
+/** Anything thrown that is no fault is a bug: logged whole, answered as INTERNAL with nothing but the request id. */
+function classify(thrown: unknown, method: DescMethod, log: Log): ConnectError {
+  const error = databaseFault(thrown);
+  if (error instanceof ConnectError && (faultInfo(error) || error.code !== Code.Internal)) return error;
+  log("error", "unexpected error", { rpc: method.name, requestId: currentRequest.getStore()?.requestId, ...errorFields(error) });
+  return fault("internal", "INTERNAL", "Something went wrong in the mall; the request id finds it in the log.", { cause: error });
+}
+
+const contextual =
+  (log: Log): Interceptor =>
+  (next) =>
+  (request) => {
+    const context = request.contextValues.get(requestKey);
+    return currentRequest.run(context, async () => {
+      try {
+        const response = await next(request);
+        response.header.set("x-request-id", context.requestId);
+        return response;
+      } catch (error) {
+        throw classify(error, request.method, log);
+      }
+    });
+  };
+
+/** Builds the RPC side of a service. */
+export function createRpcServer(deps: RpcServerDeps): RpcServer {
+  const interceptors = [contextual(deps.log), ...deps.interceptors];
+  const options: ConnectRouterOptions = {
+    interceptors,
+    requestGate: deps.gate,
+    jsonOptions,
+    readMaxBytes: limits.importBytesMax,
+    writeMaxBytes: limits.importBytesMax,
+    maxTimeoutMs: limits.timeoutMsMax,
+    acceptCompression: [],
+  };
+  const routes = (router: ConnectRouter) => {
+    for (const { service, methods } of deps.implementations) router.service(service, methods as never, options);
+  };
+  const specs = new Map<DescMethod, ReturnType<typeof createMethodImplSpec>>();
+  for (const { service, methods } of deps.implementations) {
+    for (const method of service.methods) {
+      const implementation = methods[method.localName];
+      if (!implementation) throw new Error(`${service.typeName}.${method.name} is not implemented`);
+      specs.set(method, createMethodImplSpec(method, implementation as never));
+    }
+  }
+  const router = createConnectRouter();
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  async function call({ method, read, protocol, header, timeoutMs, signal, ...rest }: DirectCall) {
+    const spec = specs.get(method);
+    if (spec?.kind !== "unary") throw new ConnectError(`${method.name} is not served here`, Code.Unimplemented);
+    const context = createHandlerContext({
+      ...rest,
+      service: method.parent,
+      method,
+      protocolName: protocol,
+      timeoutMs: Math.min(timeoutMs ?? limits.timeoutMs, limits.timeoutMsMax),
+      requestSignal: signal,
+      requestHeader: header,
+      contextValues: createContextValues(),
+    });
+    try {
+      await deps.gate(context);
+      const message = await invokeUnaryImplementation(spec, context, (await read()) as never, interceptors);
+      return { message: message as Message, context };
+    } finally {
+      context.abort();
+    }
+  }
+
+  return {
+    services: deps.implementations.map((i) => i.service),
+    call,
+    routes,
+    transport: directTransport(call),
+    fetch(request) {
+      const handler = handlers.get(new URL(request.url).pathname);
+      return handler && serveConnect(handler, request);
+    },
+  };
+}
+
+async function serveConnect(handler: UniversalHandler, request: Request): Promise<Response> {
+  const bytesMax = bodyBytesMaxOf(handler.method);
+  let received = new Uint8Array(0);
+  async function* body() {
+    received = await readBody(request, bytesMax);
+    yield received;
+  }
+  const response = await handler({
+    httpVersion: "1.1",
+    method: request.method,
+    url: request.url,
+    header: request.headers,
+    body: request.method === "GET" ? createAsyncIterable([]) : body(),
+    signal: request.signal,
+  });
+  const header = new Headers(response.header);
+  const bytes = response.body ? await readAllBytes(response.body, Number.MAX_SAFE_INTEGER) : null;
+  const isJson = request.headers.get("content-type")?.startsWith("application/json");
+  if (response.status === 400 && isJson && bytes && !Buffer.from(bytes.buffer).includes(faultMark)) {
+    const explained = explainBody(handler.method, received);
+    if (explained) {
+      header.delete("content-length");
+      return new Response(explained as Uint8Array<ArrayBuffer>, { status: 400, headers: header });
+    }
+  }
+  return new Response(bytes as Uint8Array<ArrayBuffer> | null, { status: response.status, headers: header });
+}
+
+const faultMark = "mall.common.v1.FaultInfo";
+
+/** Connect's own parser names no field; the same explanation as on REST takes its place. */
+function explainBody(method: DescMethod, received: Uint8Array): Uint8Array | undefined {
+  const violations = explainBytes(method, received);
+  return violations && errorToJsonBytes(invalid(violations), {});
+}
+
+function explainBytes(method: DescMethod, received: Uint8Array) {
+  try {
+    const violations = explainJson(method.input, JSON.parse(new TextDecoder().decode(received)) as JsonValue);
+    return violations.length > 0 ? violations : undefined;
+  } catch {
+    return [{ pointer: "#", detail: "is not JSON" }];
+  }
+}
+
+/** Calls in one process: the same gate and interceptors, no encoding. */
+function directTransport(call: RpcServer["call"]): Transport {
+  return {
+    async unary(method, signal, timeoutMs, header, input) {
+      const { message, context } = await call({
+        method,
+        signal,
+        timeoutMs,
+        header: new Headers(header),
+        protocol: "direct",
+        requestMethod: "POST",
+        url: `http://direct/${method.parent.typeName}/${method.name}`,
+        read: () => create(method.input, input) as Message,
+      });
+      return {
+        stream: false,
+        service: method.parent,
+        method,
+        header: context.responseHeader,
+        trailer: context.responseTrailer,
+        message: message as never,
+      };
+    },
+    stream() {
+      throw new ConnectError("streams are not served", Code.Unimplemented);
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import { migrate } from "../db/migrate";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../postgres/embedded";
+import { serviceNames } from "../topology";
+
+let embedded: Promise<EmbeddedPostgres> | undefined;
+let template: Promise<{ server: string; name: string }> | undefined;
+
+async function serverUrl(): Promise<string> {
+  const given = process.env.DATABASE_URL;
+  if (given) return given;
+  embedded ??= startEmbeddedPostgres({ dataDir: join(tmpdir(), `mall-test-${process.pid}`), fsync: false });
+  return (await embedded).url;
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
+
+async function admin<T>(url: string, run: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    return await run(sql);
+  } finally {
+    await sql.end();
+  }
+}
+
+async function makeTemplate() {
+  const server = await serverUrl();
+  const name = `mall_template_${process.pid}_${randomBytes(3).toString("hex")}`;
+  await admin(server, (sql) => sql.unsafe(`create database ${name}`));
+  await migrate(withDatabase(server, name), serviceNames.filter((s) => existsSync(new URL(`../../../db/migrations/${s}/meta/_journal.json`, import.meta.url))));
+  return { server, name };
+}
+
+/**
+ * A migrated database of the suite's own, copied from a template, on the embedded PostgreSQL of the test process or
+ * on DATABASE_URL. Drop it with `drop`.
+ */
+export async function testDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+  template ??= makeTemplate();
+  const { server, name: from } = await template;
+  const name = `mall_test_${randomBytes(6).toString("hex")}`;
+  await admin(server, (sql) => sql.unsafe(`create database ${name} template ${from}`));
+  return {
+    url: withDatabase(server, name),
+    drop: () => admin(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)).then(() => {}),
+  };
+}
+
+/** Ends what testDatabase started; called once after all tests. */
+export async function stopTestDatabases(): Promise<void> {
+  if (template) {
+    const { server, name } = await template;
+    await admin(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)).catch(() => {});
+  }
+  if (embedded) await (await embedded).stop();
+}

@@ -1,0 +1,96 @@
+import { fault } from "@mall/kernel/fault";
+import type { Id } from "@mall/kernel/id";
+import type { Money } from "@mall/kernel/money";
+
+/** Life of an order; the names are those of the contract without their prefix. */
+export type OrderState = "PENDING_PAYMENT" | "PAID" | "SHIPPED" | "DELIVERED" | "COMPLETED" | "CANCELLED" | "REFUNDED";
+
+/** What can happen to an order. */
+export type OrderMove = "pay" | "cancel" | "ship" | "deliver" | "complete" | "refund";
+
+/** The only legal moves: state → move → next state. */
+export const transitions: Record<OrderState, Partial<Record<OrderMove, OrderState>>> = {
+  PENDING_PAYMENT: { pay: "PAID", cancel: "CANCELLED" },
+  PAID: { ship: "SHIPPED", refund: "REFUNDED" },
+  SHIPPED: { deliver: "DELIVERED", refund: "REFUNDED" },
+  DELIVERED: { complete: "COMPLETED", refund: "REFUNDED" },
+  COMPLETED: {},
+  CANCELLED: {},
+  REFUNDED: {},
+};
+
+/** The state after a move. Fault ORDER_STATE_INVALID when the table has no such move. */
+export function nextState(state: OrderState, move: OrderMove): OrderState {
+  const next = transitions[state][move];
+  if (next) return next;
+  throw fault("failed_precondition", "ORDER_STATE_INVALID", `An order that is ${state} cannot ${move}.`, {
+    metadata: { state, move },
+  });
+}
+
+export interface Address {
+  name: string;
+  line1: string;
+  line2: string;
+  city: string;
+  region: string;
+  postalCode: string;
+  country: string;
+}
+
+export interface OrderLine {
+  variantId: Id<"var">;
+  productId: Id<"prod">;
+  sku: string;
+  title: string;
+  quantity: number;
+  unitPrice: Money;
+  total: Money;
+}
+
+export interface Totals {
+  subtotal: Money;
+  discountTotal: Money;
+  shippingTotal: Money;
+  taxTotal: Money;
+  total: Money;
+}
+
+/** What a checkout asks to be ordered. */
+export interface OrderDraft {
+  id: Id<"ord">;
+  checkoutId: Id<"chk">;
+  userId?: Id<"usr">;
+  items: OrderLine[];
+  totals: Totals;
+  email: string;
+  shippingAddress: Address;
+  shippingOption: string;
+}
+
+/** A snapshot of what was bought, and what became of it. */
+export interface Order extends OrderDraft {
+  number: string;
+  state: OrderState;
+  paymentId?: Id<"pay">;
+  cancelReason: string;
+  version: number;
+  createdAt: Date;
+  paidAt?: Date;
+  cancelledAt?: Date;
+}
+
+/** Refuses a draft whose sums do not follow from its lines: ORDER_TOTALS_WRONG. */
+export function checkTotals({ items, totals }: OrderDraft): void {
+  const { subtotal, discountTotal, shippingTotal, taxTotal, total } = totals;
+  const amounts = [...items.flatMap((line) => [line.unitPrice, line.total]), ...Object.values(totals)];
+  const rules = [
+    amounts.every((amount) => amount.currency === total.currency && amount.minor >= 0n),
+    items.every((line) => line.total.minor === line.unitPrice.minor * BigInt(line.quantity)),
+    subtotal.minor === items.reduce((sum, line) => sum + line.total.minor, 0n),
+    total.minor === subtotal.minor - discountTotal.minor + shippingTotal.minor + taxTotal.minor,
+  ];
+  if (!rules.every(Boolean)) {
+    throw fault("invalid_argument", "ORDER_TOTALS_WRONG", "The totals do not follow from the lines.");
+  }
+}

@@ -1,0 +1,4 @@
+import { serveService } from "@mall/kernel/host/bun";
+import { createOrderService } from "./service";
+
+await serveService("order", createOrderService);

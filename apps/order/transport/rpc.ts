@@ -1,0 +1,37 @@
+import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
+import type { Id } from "@mall/kernel/id";
+import { pagePosition, pageToken } from "@mall/kernel/page-token";
+import { requestKey } from "@mall/kernel/rpc/context";
+import { type Implementation, implement } from "@mall/kernel/rpc/server";
+import { cancelOrder } from "../application/cancel-order";
+import { createOrder } from "../application/create-order";
+import { getOrder } from "../application/get-order";
+import { listOrders } from "../application/list-orders";
+import { markOrderPaid } from "../application/mark-order-paid";
+import type { Deps } from "../deps";
+import { draftOf, orderToMessage } from "./codec";
+
+/** OrderService on the application's use cases. */
+export const orderRpc = (deps: Deps): Implementation =>
+  implement(OrderService, {
+    async getOrder(request, context) {
+      const { actor } = context.values.get(requestKey);
+      return { order: orderToMessage(await getOrder(deps)(actor, request.orderId as Id<"ord">)) };
+    },
+    async listOrders(request, context) {
+      const userId = context.values.get(requestKey).actor.user!.id;
+      const after = pagePosition(`orders|${userId}`, request.pageToken) as Id<"ord"> | undefined;
+      const page = await listOrders(deps)(userId, { size: request.pageSize ?? 20, after });
+      return {
+        orders: page.orders.map(orderToMessage),
+        nextPageToken: page.next ? pageToken(`orders|${userId}`, page.next) : "",
+      };
+    },
+    createOrder: async (request) => ({ order: orderToMessage(await createOrder(deps)(draftOf(request))) }),
+    markOrderPaid: async (request) => ({
+      order: orderToMessage(await markOrderPaid(deps)(request.orderId as Id<"ord">, request.paymentId as Id<"pay">)),
+    }),
+    cancelOrder: async (request) => ({
+      order: orderToMessage(await cancelOrder(deps)(request.orderId as Id<"ord">, request.reason)),
+    }),
+  });

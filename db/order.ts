@@ -1,0 +1,91 @@
+import { sql } from "drizzle-orm";
+import { bigint, check, index, integer, jsonb, pgSchema, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { idColumn } from "./id";
+import { instant, kernelTables } from "./kernel";
+
+export const order = pgSchema("order");
+
+/** Numbers for people, in order of creation; gaps are possible. */
+export const orderNumbers = order.sequence("order_numbers", { startWith: 1001 });
+
+const amount = (name: string) => bigint(name, { mode: "bigint" }).notNull();
+
+/** Snapshot of the address an order is shipped to. */
+export interface AddressRow {
+  name: string;
+  line1: string;
+  line2: string;
+  city: string;
+  region: string;
+  postalCode: string;
+  country: string;
+}
+
+/** What was bought, at which price; amounts are minor units of `currency`. */
+export const orders = order.table(
+  "orders",
+  {
+    id: idColumn("ord")("id").primaryKey(),
+    number: text("number").notNull().unique(),
+    checkoutId: idColumn("chk")("checkout_id").notNull().unique(),
+    /** The buyer; null for guests. */
+    userId: idColumn("usr")("user_id"),
+    state: text("state").notNull(),
+    currency: text("currency").notNull(),
+    subtotal: amount("subtotal"),
+    discountTotal: amount("discount_total"),
+    shippingTotal: amount("shipping_total"),
+    taxTotal: amount("tax_total"),
+    total: amount("total"),
+    email: text("email").notNull(),
+    shippingAddress: jsonb("shipping_address").$type<AddressRow>().notNull(),
+    shippingOption: text("shipping_option").notNull(),
+    paymentId: idColumn("pay")("payment_id"),
+    cancelReason: text("cancel_reason").notNull().default(""),
+    version: integer("version").notNull().default(1),
+    createdAt: instant("created_at").notNull(),
+    paidAt: instant("paid_at"),
+    cancelledAt: instant("cancelled_at"),
+  },
+  (t) => [
+    index("orders_by_user").on(t.userId, t.id.desc()),
+    check("orders_total", sql`${t.total} = ${t.subtotal} - ${t.discountTotal} + ${t.shippingTotal} + ${t.taxTotal}`),
+    check("orders_amounts", sql`${t.subtotal} >= 0 and ${t.total} >= 0`),
+    check("orders_paid", sql`(${t.paymentId} is null) = (${t.paidAt} is null)`),
+  ],
+);
+
+/** Lines of an order at the prices of the purchase. */
+export const orderLines = order.table(
+  "order_lines",
+  {
+    orderId: idColumn("ord")("order_id").notNull(),
+    position: integer("position").notNull(),
+    variantId: idColumn("var")("variant_id").notNull(),
+    productId: idColumn("prod")("product_id").notNull(),
+    sku: text("sku").notNull(),
+    title: text("title").notNull(),
+    quantity: integer("quantity").notNull(),
+    unitPrice: amount("unit_price"),
+    total: amount("total"),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orderId, t.position] }),
+    check("order_lines_quantity", sql`${t.quantity} > 0 and ${t.total} = ${t.unitPrice} * ${t.quantity}`),
+  ],
+);
+
+/** Timeline of an order; append-only. */
+export const orderEvents = order.table(
+  "order_events",
+  {
+    id: uuid("id").primaryKey(),
+    orderId: idColumn("ord")("order_id").notNull(),
+    kind: text("kind").notNull(),
+    detail: text("detail").notNull().default(""),
+    at: instant("at").notNull(),
+  },
+  (t) => [index("order_events_by_order").on(t.orderId, t.id)],
+);
+
+export const { outbox, inbox, idempotency } = kernelTables(order);

@@ -1,0 +1,4 @@
+import { afterAll } from "bun:test";
+import { stopTestDatabases } from "@mall/kernel/testing/database";
+
+afterAll(stopTestDatabases);
