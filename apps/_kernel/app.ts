@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { Client, Interceptor } from "@connectrpc/connect";
+import { type Client, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
 import { type Consumer, consume } from "./bus/consume";
@@ -25,8 +25,7 @@ import { type Answers, createAnswers } from "./rpc/idempotency";
 import { restRoutes } from "./rpc/rest";
 import { type Implementation, type RpcServer, createRpcServer } from "./rpc/server";
 import { validation } from "./rpc/validate";
-import type { ServiceName } from "./topology";
-import { ConnectError } from "@connectrpc/connect";
+import { type ServiceName, serviceOfPackage, subscriptions } from "./topology";
 
 /** What a host plugs into a service; nothing else differs between hosts. */
 export interface Resources {
@@ -87,27 +86,6 @@ function announcing(db: Db, dirty: WeakSet<Tx>, after: () => void): Db {
   };
 }
 
-/** Runs a job once at a time; a call while it runs makes it run once more. */
-function single(job: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  let again = false;
-  return () => {
-    if (running) {
-      again = true;
-      return running;
-    }
-    running = (async () => {
-      do {
-        again = false;
-        await job();
-      } while (again);
-    })().finally(() => {
-      running = undefined;
-    });
-    return running;
-  };
-}
-
 /** Builds what every service needs from its host's resources and its environment. */
 export function createKernel(name: ServiceName, resources: Resources, env: BaseEnv): Kernel {
   const { clock, registry } = resources;
@@ -116,7 +94,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
   const outbox = outboxOf(name, clock);
   const bus = localBus(registry, tokens);
   const dirty = new WeakSet<Tx>();
-  const relayNow = single(() => relay(resources.db, outbox, bus, clock, log));
+  const relayNow = () => relay(resources.db, outbox, bus, clock, log);
   const db = announcing(resources.db, dirty, () => {
     resources.background(relayNow().catch((error) => log("error", "relay failed", errorFields(error))));
   });
@@ -135,7 +113,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     relay: relayNow,
     async announce(tx, event) {
       await outbox.announce(tx, event);
-      dirty.add(tx);
+      if (subscriptions[event.desc.typeName]) dirty.add(tx);
     },
     answers: createAnswers({
       db,
@@ -203,9 +181,11 @@ function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): 
   app.post("/events", async (c) => {
     const token = c.req.header("x-service-token");
     if (!token) throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
-    await kernel.serviceTokens.callerOf(token);
+    const caller = await kernel.serviceTokens.callerOf(token, "event");
     const body = await readBody(c.req.raw, 1024 * 1024);
-    await handle(JSON.parse(new TextDecoder().decode(body)) as CloudEvent);
+    const event = JSON.parse(new TextDecoder().decode(body)) as CloudEvent;
+    if (serviceOfPackage(event.type) !== caller) throw fault("permission_denied", "FORBIDDEN", "This event is not yours.");
+    await handle(event);
     return c.body(null, 204);
   });
 }

@@ -14,11 +14,8 @@ export function jsonLog(service: string, level: LogLevel, write: (line: string) 
   };
 }
 
-/** What a log may say about something thrown; the parameters of a failed statement stay out. */
+/** What a log may say about something thrown. */
 export function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { error: String(error) };
-  if ("query" in error && error.cause instanceof Error) {
-    return { error: error.cause.message, statement: String(error.query), stack: error.cause.stack };
-  }
   return { error: error.message, stack: error.stack, ...(error.cause ? { cause: errorFields(error.cause) } : {}) };
 }

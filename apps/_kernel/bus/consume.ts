@@ -8,14 +8,17 @@ import type { CloudEvent } from "./outbox";
 /** What a service does with one type of event; runs in the transaction that records the message. */
 export interface Consumer {
   desc: DescMessage;
-  handle(tx: Tx, data: never, event: CloudEvent): Promise<void>;
+  handle(tx: Tx, data: never, event: CloudEvent, prepared: never): Promise<void>;
+  /** Asks other services for what the effect needs, before the transaction; with each delivery again. */
+  prepare?(data: never): Promise<unknown>;
 }
 
 /** A consumer with the types of its message. */
-export const consumer = <D extends DescMessage>(
+export const consumer = <D extends DescMessage, P = undefined>(
   desc: D,
-  handle: (tx: Tx, data: MessageShape<D>, event: CloudEvent) => Promise<void>,
-): Consumer => ({ desc, handle });
+  handle: (tx: Tx, data: MessageShape<D>, event: CloudEvent, prepared: P) => Promise<void>,
+  prepare?: (data: MessageShape<D>) => Promise<P>,
+): Consumer => ({ desc, handle, prepare });
 
 /**
  * Handles one delivery: a message seen before has no effect, and (consumer, message id) is recorded in the
@@ -32,9 +35,10 @@ export function consume(schema: string, consumers: readonly Consumer[], db: Db, 
     const known = byType.get(event.type);
     if (!known) throw fault("invalid_argument", "VALIDATION", `${schema} does not listen to ${event.type}.`);
     const data = fromJson(known.desc, event.data, { ignoreUnknownFields: true });
+    const prepared = await known.prepare?.(data as never);
     await db.tx(async (tx) => {
       const seen = await record(tx, { consumer: event.type, messageId: event.id, now: clock() });
-      if (seen.length === 1) await known.handle(tx, data as never, event);
+      if (seen.length === 1) await known.handle(tx, data as never, event, prepared as never);
     });
   };
 }

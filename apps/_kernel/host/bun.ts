@@ -1,4 +1,5 @@
 import { createServer } from "node:http2";
+import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { getRequestListener } from "@hono/node-server";
 import type { MallApp, Resources } from "../app";
@@ -38,13 +39,8 @@ export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
 }
 
 /** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
-export function serveGrpc(apps: readonly MallApp[], fallback: Fetch, port: number, hostname = "0.0.0.0") {
-  const handler = connectNodeAdapter({
-    routes: (router) => {
-      for (const app of apps) app.rpc.routes(router);
-    },
-    fallback: getRequestListener(fallback) as never,
-  });
+export function serveGrpc(routes: (router: ConnectRouter) => void, fallback: Fetch, port: number, hostname = "0.0.0.0") {
+  const handler = connectNodeAdapter({ routes, fallback: getRequestListener(fallback) as never });
   const server = createServer(handler);
   return new Promise<{ port: number; stop(): void }>((resolve, reject) => {
     server.once("error", reject);
@@ -101,7 +97,7 @@ export async function serveService(name: ServiceName, create: (resources: Resour
   const app = create(resources);
   const { port, grpcPort } = portsOf(env, services[name].port);
   const http = serveHttp(app.fetch, port);
-  const grpc = await serveGrpc([app], app.fetch, grpcPort);
+  const grpc = await serveGrpc(app.rpc.routes, app.fetch, grpcPort);
   const stopSweeps = startSweeps([app], SWEEP_INTERVAL_MS, log);
   log("info", "listening", { port, grpcPort });
   onShutdown(async () => {

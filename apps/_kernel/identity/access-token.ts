@@ -11,10 +11,13 @@ export type VerifyAccessToken = (token: string) => Promise<NonNullable<Actor["us
 
 const cacheMax = 10_000;
 
+/** Errors of jose that tell about the keys' source, not about the token. */
+const sourceErrors = new Set(["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID"]);
+
 /**
  * Verifies access tokens locally against auth's public keys, which are cached; algorithm, type, issuer, audience and
  * required claims are pinned. Unknown key ids cause at most one fetch in 30 s. Faults: UNAUTHENTICATED,
- * TOKEN_EXPIRED. Verified tokens are remembered until they expire.
+ * TOKEN_EXPIRED, AUTH_UNAVAILABLE when the keys cannot be had. Verified tokens are remembered until they expire.
  */
 export function accessTokenVerifier(
   fetchAuth: (request: Request) => Promise<Response>,
@@ -48,7 +51,7 @@ export function accessTokenVerifier(
       if (error instanceof errors.JWTExpired) {
         throw fault("unauthenticated", "TOKEN_EXPIRED", "The access token has expired; refresh it.");
       }
-      if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout)) {
+      if (error instanceof errors.JOSEError && !sourceErrors.has(error.code)) {
         throw fault("unauthenticated", "UNAUTHENTICATED", "The bearer token is not valid.");
       }
       throw fault("unavailable", "AUTH_UNAVAILABLE", "Tokens cannot be checked at the moment.", {

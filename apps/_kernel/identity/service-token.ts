@@ -1,7 +1,7 @@
 import { SignJWT, jwtVerify } from "jose";
 import { deriveKey } from "../crypto/derive";
 import { fault } from "../fault";
-import { type CallerName, type ServiceName, calls } from "../topology";
+import { type CallerName, type ServiceName, calls, serviceOfPackage, subscriptions } from "../topology";
 
 const ttlSeconds = 60;
 const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -19,9 +19,19 @@ async function keyPair(masterKey: string, caller: CallerName) {
 export interface ServiceTokens {
   /** A token of this process for a callee; made anew when the last one is half used up. */
   tokenFor(callee: ServiceName): Promise<string>;
-  /** The caller that a token presented here names. Fault UNAUTHENTICATED: not ours, not for us, or too old. */
-  callerOf(token: string): Promise<CallerName>;
+  /**
+   * The caller that a token presented here names. Fault UNAUTHENTICATED: not ours, not for us, too old, or of a
+   * service that neither the call table nor, for events, a subscription lets reach us.
+   */
+  callerOf(token: string, reaching?: "call" | "event"): Promise<CallerName>;
 }
+
+/** Whether `self` listens to an event of the caller. */
+const listensTo = (self: CallerName, caller: CallerName): boolean =>
+  Object.entries(subscriptions).some(([type, to]) => serviceOfPackage(type) === caller && to.some((name) => name === self));
+
+const mayReach = (self: CallerName, caller: CallerName, reaching: "call" | "event"): boolean =>
+  reaching === "event" ? listensTo(self, caller) : calls[caller].some((name) => name === self);
 
 /**
  * Service tokens with one Ed25519 key a caller, derived from the master key. `self` signs and is the audience it
@@ -54,10 +64,10 @@ export function serviceTokens(masterKey: string, self: CallerName, clock: () => 
       issued.set(callee, { token, renewAtMs: nowMs + (ttlSeconds * 1000) / 2 });
       return token;
     },
-    async callerOf(token) {
+    async callerOf(token, reaching = "call") {
       const nowMs = clock().getTime();
       const known = accepted.get(token);
-      if (known && known.expiresAtMs > nowMs) return known.caller;
+      if (known && known.expiresAtMs > nowMs && mayReach(self, known.caller, reaching)) return known.caller;
       try {
         const { payload, protectedHeader } = await jwtVerify(
           token,
@@ -68,9 +78,8 @@ export function serviceTokens(masterKey: string, self: CallerName, clock: () => 
           { algorithms: ["EdDSA"], typ: "svc+jwt", audience: self, requiredClaims: ["iss", "exp"], currentDate: clock() },
         );
         const caller = payload.iss as CallerName;
-        const allowed: readonly string[] = calls[caller] ?? [];
         // iss must be the key's own name, or one service could speak for another
-        if (caller !== protectedHeader.kid || !allowed.includes(self)) throw refuse();
+        if (caller !== protectedHeader.kid || !mayReach(self, caller, reaching)) throw refuse();
         if (accepted.size > 1000) accepted.clear();
         accepted.set(token, { caller, expiresAtMs: payload.exp! * 1000 });
         return caller;

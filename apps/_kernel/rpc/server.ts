@@ -13,7 +13,7 @@ import {
   createHandlerContext,
   createMethodImplSpec,
 } from "@connectrpc/connect";
-import { type UniversalHandler, createAsyncIterable, invokeUnaryImplementation, readAllBytes } from "@connectrpc/connect/protocol";
+import { type UniversalHandler, createAsyncIterable, getAbortSignalReason, invokeUnaryImplementation, readAllBytes } from "@connectrpc/connect/protocol";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { databaseFault } from "../db/client";
 import { fault, faultInfo, invalid } from "../fault";
@@ -143,7 +143,10 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
     });
     try {
       await deps.gate(context);
-      const message = await invokeUnaryImplementation(spec, context, (await read()) as never, interceptors);
+      const message = await untilAborted(
+        context.signal,
+        invokeUnaryImplementation(spec, context, (await read()) as never, interceptors),
+      );
       return { message: message as Message, context };
     } finally {
       context.abort();
@@ -160,6 +163,16 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
       return handler && serveConnect(handler, request);
     },
   };
+}
+
+/** Ends a call at its deadline; Connect leaves a method that ignores its signal running. */
+function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(ConnectError.from(getAbortSignalReason(signal), Code.Canceled));
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }
 
 async function serveConnect(handler: UniversalHandler, request: Request): Promise<Response> {

@@ -1,0 +1,101 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type postgres from "postgres";
+import type { MallApp, Resources } from "../app";
+import { type Db, connect, createDb } from "../db/client";
+import type { EnvSource } from "../env";
+import { errorFields, jsonLog } from "../log";
+import { bindingsRegistry } from "../registry/http";
+import type { Registry } from "../registry/port";
+import type { ServiceName } from "../topology";
+
+/** What workerd gives a handler, as far as we use it. */
+export interface ExecutionContext {
+  waitUntil(work: Promise<unknown>): void;
+}
+
+/** Bindings of a Worker: texts, service bindings and the database. */
+export type WorkerEnv = Record<string, unknown> & { DB?: { connectionString: string } };
+
+interface Scope {
+  sql?: postgres.Sql;
+  background: Promise<unknown>[];
+}
+
+const scopes = new AsyncLocalStorage<Scope>();
+
+/** Waits for background work, which may add more, then closes the request's connections. */
+async function drain(scope: Scope): Promise<void> {
+  for (let done = 0; done < scope.background.length; ) {
+    const upTo = scope.background.length;
+    await Promise.allSettled(scope.background.slice(done));
+    done = upTo;
+  }
+  await scope.sql?.end({ timeout: 5 });
+}
+
+/**
+ * Runs one request with connections of its own: workerd forbids I/O on behalf of another request, so a pool in module
+ * scope fails now and then. They are opened at the first statement and closed after all background work.
+ */
+export async function withScope<T>(context: ExecutionContext, run: () => Promise<T>): Promise<T> {
+  const scope: Scope = { background: [] };
+  return scopes.run(scope, async () => {
+    try {
+      return await run();
+    } finally {
+      context.waitUntil(drain(scope));
+    }
+  });
+}
+
+function scopeOf(): Scope {
+  const scope = scopes.getStore();
+  if (!scope) throw new Error("database or background work outside a request");
+  return scope;
+}
+
+function requestDb(name: ServiceName, url: () => string): Db {
+  return createDb(
+    () => {
+      const scope = scopeOf();
+      scope.sql ??= connect({ url: url(), role: `mall_${name}`, max: 2, applicationName: `mall-${name}-worker` });
+      return scope.sql;
+    },
+    async () => {},
+  );
+}
+
+const texts = (env: WorkerEnv): EnvSource =>
+  Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+
+function workerResources(name: ServiceName, env: WorkerEnv, registry: Registry): Resources {
+  return {
+    env: texts(env),
+    db: requestDb(name, () => {
+      const url = env.DB?.connectionString ?? (env.DATABASE_URL as string | undefined);
+      if (!url) throw new Error("no database: bind Hyperdrive as DB");
+      return url;
+    }),
+    registry,
+    clock: () => new Date(),
+    background: (work) => void scopeOf().background.push(work),
+  };
+}
+
+/** A Worker of one service. The app is built once an isolate; cron triggers run its sweep. */
+export function workerOf(name: ServiceName, create: (resources: Resources) => MallApp) {
+  let app: MallApp | undefined;
+  const get = (env: WorkerEnv): MallApp => {
+    app ??= create(workerResources(name, env, bindingsRegistry(env)));
+    return app;
+  };
+  return {
+    fetch: (request: Request, env: WorkerEnv, context: ExecutionContext): Promise<Response> =>
+      withScope(context, async () => get(env).fetch(request)),
+    scheduled: (_event: unknown, env: WorkerEnv, context: ExecutionContext): Promise<void> =>
+      withScope(context, async () => {
+        const work = get(env).sweep();
+        await work.catch((error) => jsonLog(name, "info")("error", "sweep failed", errorFields(error)));
+      }),
+  };
+}

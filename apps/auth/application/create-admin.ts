@@ -1,0 +1,33 @@
+import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
+import { grantRoles, insertAccount } from "../db/accounts";
+import type { Deps } from "../deps";
+import { type Account, type Role, displayNameOf, registrableEmail } from "../domain/account";
+
+const adminRoles: Role[] = ["customer", "admin"];
+
+/** 144 bits, as 24 characters. */
+const randomPassword = () => Buffer.from(crypto.getRandomValues(new Uint8Array(18))).toString("base64url");
+
+/**
+ * Makes the account of an address an administrator's. A new account gets a random password, which is returned and
+ * kept nowhere; no password means that the account existed and has got the role. Fault VALIDATION.
+ */
+export const createAdmin =
+  (deps: Pick<Deps, "db" | "clock" | "newId" | "announce" | "passwords">) =>
+  async (text: string): Promise<{ password?: string }> => {
+    const email = registrableEmail(text);
+    if (await grantRoles(deps.db, email, adminRoles)) return {};
+    const password = randomPassword();
+    const passwordHash = await deps.passwords.hash(password);
+    const id = deps.newId("usr");
+    const account: Account = { id, email, displayName: displayNameOf("", email), roles: adminRoles, createdAt: deps.clock() };
+    return deps.db.tx(async (tx) => {
+      if (await insertAccount(tx, account, passwordHash)) {
+        await deps.announce(tx, { desc: UserRegisteredSchema, data: { userId: id }, subject: id, sequence: 1 });
+        return { password };
+      }
+      // somebody registered the address meanwhile
+      await grantRoles(tx, email, adminRoles);
+      return {};
+    });
+  };

@@ -1,0 +1,29 @@
+import { findCredentials, upgradePasswordHash } from "../db/accounts";
+import { insertSession } from "../db/sessions";
+import type { Deps } from "../deps";
+import { invalidCredentials } from "../domain/account";
+import { normalEmail } from "../domain/email";
+import { type SignedIn, issueTokens } from "./issue-tokens";
+
+/**
+ * Starts a session. Unknown accounts cost one verification, too, and answer the same as a wrong password. A hash made
+ * at other costs than today's is replaced. Faults INVALID_CREDENTIALS, OVERLOADED.
+ */
+export const login =
+  (deps: Deps) =>
+  async (input: { email: string; password: string }): Promise<SignedIn> => {
+    const email = normalEmail(input.email);
+    const known = email === undefined ? undefined : await findCredentials(deps.db, email);
+    const matches = await deps.passwords.verify(input.password, known?.passwordHash ?? deps.passwords.decoy);
+    if (!known || !matches) throw invalidCredentials();
+    const { account, passwordHash } = known;
+    if (!deps.passwords.isCurrent(passwordHash)) {
+      await upgradePasswordHash(deps.db, account.id, passwordHash, await deps.passwords.hash(input.password));
+    }
+    const key = await deps.keys.current();
+    const createdAt = deps.clock();
+    const expiresAt = new Date(createdAt.getTime() + deps.refreshTtlSeconds * 1000);
+    const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
+    await insertSession(deps.db, session);
+    return { account, tokens: await issueTokens(deps, key, { ...session, generation: 1, roles: account.roles }) };
+  };

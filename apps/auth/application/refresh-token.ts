@@ -1,0 +1,29 @@
+import { findSession, revokeSession, rotateSession } from "../db/sessions";
+import type { Deps } from "../deps";
+import { judgeRefresh, parseRefreshToken, refreshTokenInvalid, refreshTokenReused } from "../domain/refresh-token";
+import { type Tokens, issueTokens } from "./issue-tokens";
+
+/**
+ * Exchanges a refresh token for the next one and a new access token. One conditional update decides who rotates the
+ * session; the immediate predecessor gets the same successor for 10 s; any other used token ends the session. Faults
+ * UNAUTHENTICATED, REFRESH_TOKEN_REUSED.
+ */
+export const refreshToken =
+  (deps: Deps) =>
+  async (text: string): Promise<Tokens> => {
+    const token = parseRefreshToken(text);
+    const genuine = token && deps.secrets.isSecretOf(token.secret, "refresh", token.sessionId, token.generation);
+    if (!genuine) throw refreshTokenInvalid();
+    const { sessionId: id, generation } = token;
+    const key = await deps.keys.current();
+    const now = deps.clock();
+    const expiresAt = new Date(now.getTime() + deps.refreshTtlSeconds * 1000);
+    const rotated = await rotateSession(deps.db, { id, generation, now, expiresAt });
+    if (rotated) return issueTokens(deps, key, rotated);
+    const session = await findSession(deps.db, id);
+    const verdict = judgeRefresh(session?.state, generation, now);
+    if (session && verdict === "successor") return issueTokens(deps, key, session.holder);
+    if (verdict !== "reused") throw refreshTokenInvalid();
+    await revokeSession(deps.db, id, "REUSE", now);
+    throw refreshTokenReused();
+  };

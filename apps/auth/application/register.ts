@@ -1,0 +1,35 @@
+import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
+import { insertAccount } from "../db/accounts";
+import { insertSession } from "../db/sessions";
+import type { Deps } from "../deps";
+import { type Account, displayNameOf, emailTaken, registrableEmail } from "../domain/account";
+import { type SignedIn, issueTokens } from "./issue-tokens";
+
+/** Who wants an account. */
+export interface Registration {
+  email: string;
+  password: string;
+  displayName: string;
+}
+
+/** Creates a customer's account and its first session. Faults EMAIL_TAKEN, VALIDATION, OVERLOADED. */
+export const register =
+  (deps: Deps) =>
+  async (input: Registration): Promise<SignedIn> => {
+    const email = registrableEmail(input.email);
+    const displayName = displayNameOf(input.displayName, email);
+    const key = await deps.keys.current();
+    const passwordHash = await deps.passwords.hash(input.password);
+    const createdAt = deps.clock();
+    const account: Account = { id: deps.newId("usr"), email, displayName, roles: ["customer"], createdAt };
+    const expiresAt = new Date(createdAt.getTime() + deps.refreshTtlSeconds * 1000);
+    const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
+    await deps.db.tx(async (tx) => {
+      if (!(await insertAccount(tx, account, passwordHash))) throw emailTaken();
+      await insertSession(tx, session);
+      const data = { userId: account.id };
+      await deps.announce(tx, { desc: UserRegisteredSchema, data, subject: account.id, sequence: 1 });
+    });
+    const tokens = await issueTokens(deps, key, { ...session, generation: 1, roles: account.roles });
+    return { account, tokens };
+  };

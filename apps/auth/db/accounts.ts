@@ -1,0 +1,75 @@
+import { accounts } from "@mall/db/auth";
+import type { Session } from "@mall/kernel/db/client";
+import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import type { Id } from "@mall/kernel/id";
+import { eq, sql } from "drizzle-orm";
+import type { Account, Role } from "../domain/account";
+
+type Row = typeof accounts.$inferSelect;
+
+const rowToAccount = ({ passwordHash: _, ...row }: Row): Account => ({ ...row, roles: row.roles as Role[] });
+
+const selectById = statement("find_account", (p: Params<{ id: string }>) =>
+  orm.select().from(accounts).where(eq(accounts.id, p.id)),
+);
+
+/** An account by its id. */
+export async function findAccount(session: Session, id: Id<"usr">): Promise<Account | undefined> {
+  const [row] = await selectById(session, { id });
+  return row && rowToAccount(row);
+}
+
+const selectByEmail = statement("find_account_by_email", (p: Params<{ email: string }>) =>
+  orm.select().from(accounts).where(eq(accounts.email, p.email)),
+);
+
+/** The account of a normalised address and the hash of its password. */
+export async function findCredentials(
+  session: Session,
+  email: string,
+): Promise<{ account: Account; passwordHash: string } | undefined> {
+  const [row] = await selectByEmail(session, { email });
+  return row && { account: rowToAccount(row), passwordHash: row.passwordHash };
+}
+
+const insert = statement("insert_account", (p: Params<Row>) =>
+  orm
+    .insert(accounts)
+    .values({
+      id: p.id,
+      email: p.email,
+      displayName: p.displayName,
+      passwordHash: p.passwordHash,
+      roles: p.roles,
+      createdAt: p.createdAt,
+    })
+    .onConflictDoNothing({ target: accounts.email })
+    .returning({ id: accounts.id }),
+);
+
+/** Inserts an account; false when its address has one already. */
+export const insertAccount = async (session: Session, account: Account, passwordHash: string): Promise<boolean> =>
+  (await insert(session, { ...account, passwordHash })).length === 1;
+
+const replaceHash = statement("replace_password_hash", (p: Params<{ id: string; from: string; to: string }>) =>
+  orm
+    .update(accounts)
+    .set({ passwordHash: p.to })
+    .where(sql`${accounts.id} = ${p.id} and ${accounts.passwordHash} = ${p.from}`)
+    .returning({ id: accounts.id }),
+);
+
+/** Replaces a hash by another one of the same password, unless the password was changed meanwhile. */
+export async function upgradePasswordHash(session: Session, id: Id<"usr">, from: string, to: string): Promise<void> {
+  await replaceHash(session, { id, from, to });
+}
+
+const addRoles = sqlStatement<{ email: string; roles: string }, { id: string }>(
+  (p) => sql`update auth.accounts
+    set roles = (select array_agg(distinct role) from unnest(roles || string_to_array(${p.roles}, ',')) as role)
+    where email = ${p.email} returning id`,
+);
+
+/** Gives the account of a normalised address more roles; false when there is none. */
+export const grantRoles = async (session: Session, email: string, roles: readonly Role[]): Promise<boolean> =>
+  (await addRoles(session, { email, roles: roles.join(",") })).length === 1;

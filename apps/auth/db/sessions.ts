@@ -1,0 +1,114 @@
+import { accounts, sessions } from "@mall/db/auth";
+import type { Session as DbSession } from "@mall/kernel/db/client";
+import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { type Id, uuidOf } from "@mall/kernel/id";
+import { and, eq, gt, isNull, sql } from "drizzle-orm";
+import type { Role } from "../domain/account";
+import type { SessionState } from "../domain/refresh-token";
+
+/** A session and whose it is, as a token tells it. */
+export interface SessionHolder {
+  id: Id<"ses">;
+  generation: number;
+  userId: Id<"usr">;
+  roles: Role[];
+}
+
+interface NewSession {
+  id: Id<"ses">;
+  userId: Id<"usr">;
+  createdAt: Date;
+  expiresAt: Date;
+}
+
+const insert = statement("insert_session", (p: Params<NewSession>) =>
+  orm.insert(sessions).values({ id: p.id, userId: p.userId, createdAt: p.createdAt, expiresAt: p.expiresAt }),
+);
+
+/** Inserts a session of the first generation. */
+export async function insertSession(session: DbSession, row: NewSession): Promise<void> {
+  await insert(session, row);
+}
+
+interface RotateParams {
+  id: string;
+  generation: number;
+  now: Date;
+  expiresAt: Date;
+}
+
+const rotate = statement("rotate_session", (p: Params<RotateParams>) =>
+  orm
+    .update(sessions)
+    .set({ generation: sql`${sessions.generation} + 1`, rotatedAt: p.now, expiresAt: p.expiresAt })
+    .from(accounts)
+    .where(
+      and(
+        eq(sessions.id, p.id),
+        eq(sessions.generation, p.generation),
+        isNull(sessions.revokedAt),
+        gt(sessions.expiresAt, p.now),
+        eq(accounts.id, sessions.userId),
+      ),
+    )
+    .returning({ id: sessions.id, generation: sessions.generation, userId: sessions.userId, roles: accounts.roles }),
+);
+
+/**
+ * Moves a live session from one generation to the next; undefined when it is not at that generation, so of all who
+ * present the same refresh token at once only one gets an answer.
+ */
+export async function rotateSession(session: DbSession, params: RotateParams): Promise<SessionHolder | undefined> {
+  const [row] = await rotate(session, params);
+  return row && { ...row, roles: row.roles as Role[] };
+}
+
+const select = statement("find_session", (p: Params<{ id: string }>) =>
+  orm
+    .select({ session: sessions, roles: accounts.roles })
+    .from(sessions)
+    .innerJoin(accounts, eq(accounts.id, sessions.userId))
+    .where(eq(sessions.id, p.id)),
+);
+
+/** A session, live or not, with its holder. */
+export async function findSession(
+  session: DbSession,
+  id: Id<"ses">,
+): Promise<{ holder: SessionHolder; state: SessionState } | undefined> {
+  const [row] = await select(session, { id });
+  if (!row) return undefined;
+  const { generation, userId, rotatedAt, revokedAt, expiresAt } = row.session;
+  return {
+    holder: { id, generation, userId, roles: row.roles as Role[] },
+    state: { generation, expiresAt, rotatedAt: rotatedAt ?? undefined, revokedAt: revokedAt ?? undefined },
+  };
+}
+
+/** Why a session ended before its time. */
+export type RevokeReason = "LOGOUT" | "REUSE";
+
+const revoke = sqlStatement<{ id: string; reason: string; now: Date }, object>(
+  (p) => sql`update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
+    where id = ${p.id} and revoked_at is null`,
+);
+
+/** Ends a session; one that has ended already stays as it is. */
+export async function revokeSession(
+  session: DbSession,
+  id: Id<"ses">,
+  reason: RevokeReason,
+  now: Date,
+): Promise<void> {
+  await revoke(session, { id: uuidOf(id), reason, now });
+}
+
+const deleteExpired = sqlStatement<{ now: Date }, object>(
+  (p) => sql`delete from auth.sessions
+    where id in (select id from auth.sessions where expires_at <= ${p.now} order by expires_at limit 1000)`,
+);
+
+/** Deletes up to 1,000 expired sessions. */
+export async function cleanSessions(session: DbSession, now: Date): Promise<void> {
+  await deleteExpired(session, { now });
+}

@@ -1,0 +1,39 @@
+import { type PublicKeyRow, signingKeys } from "@mall/db/auth";
+import type { Session } from "@mall/kernel/db/client";
+import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { desc, sql } from "drizzle-orm";
+
+/** A signing key as it is stored. */
+export interface StoredKey {
+  kid: string;
+  publicJwk: PublicKeyRow;
+  sealedPrivateKey: Uint8Array;
+  retiredAt?: Date;
+}
+
+const select = statement("list_signing_keys", (p: Params<{ retiredAfter: Date }>) =>
+  orm
+    .select()
+    .from(signingKeys)
+    .where(sql`${signingKeys.retiredAt} is null or ${signingKeys.retiredAt} > ${p.retiredAfter}`)
+    .orderBy(desc(signingKeys.generation)),
+);
+
+/** The keys that are in use or were retired after an instant, newest first. */
+export async function listSigningKeys(session: Session, retiredAfter: Date): Promise<StoredKey[]> {
+  const rows = await select(session, { retiredAfter });
+  return rows.map((row) => ({ ...row, retiredAt: row.retiredAt ?? undefined }));
+}
+
+const insert = sqlStatement<{ kid: string; publicJwk: string; sealedPrivateKey: Uint8Array; now: Date }, object>(
+  (p) => sql`insert into auth.signing_keys (kid, generation, public_jwk, sealed_private_key, created_at)
+    select ${p.kid}, coalesce(max(generation), 0) + 1, ${p.publicJwk}::text::jsonb, ${p.sealedPrivateKey}::bytea,
+      ${p.now}::timestamptz
+    from auth.signing_keys having count(*) filter (where retired_at is null) = 0
+    on conflict (generation) do nothing`,
+);
+
+/** Stores a key if none is in use; when several processes do so at once, the unique generation lets one through. */
+export async function insertFirstKey(session: Session, key: Omit<StoredKey, "retiredAt">, now: Date): Promise<void> {
+  await insert(session, { ...key, publicJwk: JSON.stringify(key.publicJwk), now });
+}

@@ -1,0 +1,40 @@
+import { fault, invalid } from "@mall/kernel/fault";
+import type { Id } from "@mall/kernel/id";
+import { normalEmail } from "./email";
+
+/** What an account may do. */
+export type Role = "customer" | "staff" | "admin";
+
+/** A person who can sign in. */
+export interface Account {
+  id: Id<"usr">;
+  /** Normalised. */
+  email: string;
+  displayName: string;
+  roles: Role[];
+  createdAt: Date;
+}
+
+const nameLengthMax = 100;
+
+/** The normalised form of an address that somebody registers. Fault VALIDATION when it is none. */
+export function registrableEmail(text: string): string {
+  const email = normalEmail(text);
+  if (email) return email;
+  throw invalid([{ pointer: "#/email", detail: "must be an e-mail address" }]);
+}
+
+/** The name of a new account: as given, else what stands before the @. Fault VALIDATION for control characters. */
+export function displayNameOf(given: string, email: string): string {
+  const name = given.normalize("NFC").trim();
+  if (/\p{Cc}/u.test(name)) throw invalid([{ pointer: "#/displayName", detail: "must not contain control characters" }]);
+  const chosen = name || email.slice(0, email.lastIndexOf("@"));
+  return [...chosen].slice(0, nameLengthMax).join("");
+}
+
+/** EMAIL_TAKEN: the address has an account already. */
+export const emailTaken = () => fault("already_exists", "EMAIL_TAKEN", "This e-mail address has an account already.");
+
+/** INVALID_CREDENTIALS: the same for an unknown account and a wrong password. */
+export const invalidCredentials = () =>
+  fault("unauthenticated", "INVALID_CREDENTIALS", "The e-mail address or the password is wrong.");

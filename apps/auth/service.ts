@@ -1,0 +1,67 @@
+import openapi from "@mall/gen/openapi/auth.json";
+import journal from "@mall/db/migrations/auth/meta/_journal.json";
+import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import { parseEnv } from "@mall/kernel/env";
+import { createAdmin } from "./application/create-admin";
+import { signingKeys } from "./application/signing-keys";
+import { cleanSessions } from "./db/sessions";
+import type { Deps } from "./deps";
+import { authEnv } from "./env";
+import { limitedPasswords } from "./password/limited";
+import type { Passwords } from "./password/port";
+import { jwksRoute } from "./transport/jwks";
+import { authRpc } from "./transport/rpc";
+
+function compose(resources: Resources, passwords: Passwords) {
+  const env = parseEnv(authEnv, resources.env);
+  const kernel = createKernel("auth", resources, env);
+  const { db, clock, newId, announce, secrets } = kernel;
+  const deps: Deps = {
+    db,
+    clock,
+    newId,
+    announce,
+    secrets,
+    passwords: limitedPasswords(passwords, resources.background),
+    keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
+    accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
+    refreshTtlSeconds: env.REFRESH_TOKEN_TTL_SECONDS,
+  };
+  return { kernel, deps };
+}
+
+/** Resources on which auth finds its own public keys in itself: no network, and no binding of a Worker to itself. */
+function withOwnKeys(resources: Resources, own: () => MallApp): Resources {
+  const { registry } = resources;
+  const fetch: typeof registry.fetch = (service) =>
+    service === "auth" ? (request) => own().fetch(request) : registry.fetch(service);
+  return { ...resources, registry: { transport: (service) => registry.transport(service), fetch } };
+}
+
+/** The auth service on a host's resources and the password driver of its runtime. */
+export function createAuthService(resources: Resources, passwords: Passwords): MallApp {
+  const { kernel, deps } = compose(
+    withOwnKeys(resources, () => app),
+    passwords,
+  );
+  const app = createApp(kernel, {
+    implementations: [authRpc(deps)],
+    migrations: journal.entries.length,
+    openapi,
+    routes: jwksRoute(deps.keys),
+    sweep: () => cleanSessions(deps.db, deps.clock()),
+  });
+  return app;
+}
+
+/** What the command line does in the auth service. */
+export interface AuthCommands {
+  /** Creates or promotes an administrator; the password is the new account's, absent for one that existed. */
+  createAdmin(email: string): Promise<{ password?: string }>;
+}
+
+/** Commands that run in the process of the command line, whose events a running auth service publishes. */
+export function createAuthCommands(resources: Resources, passwords: Passwords): AuthCommands {
+  const { deps } = compose(resources, passwords);
+  return { createAdmin: createAdmin({ ...deps, db: resources.db }) };
+}

@@ -1,0 +1,38 @@
+import type { SoldVariant } from "@mall/gen/mall/product/v1/product_pb";
+import type { Id } from "@mall/kernel/id";
+import { moneyOf } from "@mall/kernel/money-codec";
+import type { Deps } from "../deps";
+import type { Cart } from "../domain/cart";
+import { type Offer, type Offers, type PricedCart, priceCart } from "../domain/pricing";
+
+/** Title of a line: the variant's is left out when the product has no choice. */
+const lineTitle = (product: string, variant: string): string =>
+  variant === "" || variant === "Default" ? product : `${product} – ${variant}`;
+
+function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">, Offer] {
+  const { id, sku, title, price, trackInventory, available } = variant!;
+  const offer: Offer = {
+    productId: productId as Id<"prod">,
+    sku,
+    title: lineTitle(productTitle, title),
+    price: moneyOf(price),
+    available: trackInventory ? (available ?? 0) : undefined,
+  };
+  return [id as Id<"var">, offer];
+}
+
+/** What the catalogue asks for these variants now: one call, and none for no variants. */
+export async function findOffers(deps: Pick<Deps, "rpc">, variantIds: readonly Id<"var">[]): Promise<Offers> {
+  if (variantIds.length === 0) return new Map();
+  const { variants } = await deps.rpc.product.batchGetVariants({ variantIds: [...variantIds] });
+  return new Map(variants.map(offerOf));
+}
+
+/** A cart at current prices. */
+export async function showCart(deps: Pick<Deps, "rpc" | "currency">, cart: Cart): Promise<PricedCart> {
+  const offers = await findOffers(
+    deps,
+    cart.lines.map((line) => line.variantId),
+  );
+  return priceCart(cart, offers, deps.currency);
+}

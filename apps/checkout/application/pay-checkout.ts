@@ -1,0 +1,64 @@
+import { fault, hasReason } from "@mall/kernel/fault";
+import type { Id } from "@mall/kernel/id";
+import type { Actor } from "@mall/kernel/identity/actor";
+import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import type { Deps } from "../deps";
+import { moveCheckout } from "../db/checkouts";
+import type { Checkout } from "../domain/checkout";
+import { compensate } from "./compensate";
+import { heldCheckout, orderOf } from "./get-checkout";
+import { type PaymentInput, pay } from "./pay";
+import type { Placed } from "./place-order";
+import { leaseSeconds } from "./steps";
+
+const expired = () =>
+  fault("failed_precondition", "CHECKOUT_EXPIRED", "The order was not paid in time; its units are no longer held.");
+
+/** Faults: CHECKOUT_EXPIRED, CHECKOUT_IN_PROGRESS while a payment runs, CHECKOUT_STATE_INVALID when it has ended. */
+function checkPayable(deps: Deps, checkout: Checkout): void {
+  if (checkout.state === "AWAITING_PAYMENT") {
+    if (checkout.expiresAt && checkout.expiresAt <= deps.clock()) throw expired();
+    return;
+  }
+  if (checkout.state === "COMPLETED" || checkout.state === "FAILED" || checkout.state === "COMPENSATING") {
+    throw fault("failed_precondition", "CHECKOUT_STATE_INVALID", `A checkout that is ${checkout.state} cannot be paid.`, {
+      metadata: { state: checkout.state },
+    });
+  }
+  throw inProgress();
+}
+
+const inProgress = () =>
+  fault("aborted", "CHECKOUT_IN_PROGRESS", "A payment of this checkout is being worked on.", { retryAfterSeconds: 1 });
+
+/** Takes the key and the right to pay: of several requests one wins. */
+async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Checkout> {
+  const { scope, rpc, key } = ticket;
+  return deps.db.tx(async (tx) => {
+    await deps.answers.take(tx, ticket);
+    const leaseUntil = new Date(deps.clock().getTime() + leaseSeconds * 1000);
+    const change = { paymentId: deps.newId("pay"), owes: { scope, rpc, key }, leaseUntil };
+    const paying = await moveCheckout(tx, checkout, "ORDERED", change, deps.clock());
+    if (!paying) throw inProgress();
+    return paying;
+  });
+}
+
+/** Pays a checkout that awaits payment. No money moves before its units are held for good. */
+export const payCheckout =
+  (deps: Deps) =>
+  async (actor: Actor, id: Id<"chk">, input: PaymentInput, ticket: Ticket): Promise<Placed> => {
+    const waiting = await heldCheckout(deps, actor, id);
+    checkPayable(deps, waiting);
+    const paying = await begin(deps, waiting, ticket);
+    try {
+      await deps.rpc.inventory.extendStock({ checkoutId: id });
+    } catch (error) {
+      if (!hasReason(error, "HOLD_EXPIRED") && !hasReason(error, "HOLD_NOT_FOUND")) throw error;
+      await compensate(deps, paying, "EXPIRED");
+      throw expired();
+    }
+    const result = await pay(deps, paying, input);
+    const order = result.kind === "completed" ? result.order : await orderOf(deps, paying);
+    return { checkout: result.checkout, order, pending: result.kind === "pending" };
+  };

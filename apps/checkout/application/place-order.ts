@@ -1,0 +1,125 @@
+import type { Address } from "@mall/gen/mall/common/v1/address_pb";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { fault, faultInfo } from "@mall/kernel/fault";
+import type { Id } from "@mall/kernel/id";
+import type { Actor } from "@mall/kernel/identity/actor";
+import type { Money } from "@mall/kernel/money";
+import { zero } from "@mall/kernel/money";
+import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import type { CheckoutAnswer, Deps } from "../deps";
+import { deleteCheckout, insertCheckout, moveCheckout } from "../db/checkouts";
+import type { Checkout } from "../domain/checkout";
+import { checkShippingOption } from "../domain/rates";
+import { compensate } from "./compensate";
+import { type PaymentInput, orderSecretOf, pay } from "./pay";
+import { checkExpectedTotal, price } from "./price";
+import { type Run, checkLease, leaseSeconds, steps } from "./steps";
+
+export interface PlaceOrder {
+  cartId: Id<"cart">;
+  email: string;
+  shippingAddress: Address;
+  shippingOption: string;
+  payment?: PaymentInput;
+  expectedTotal?: Money;
+}
+
+/** A placed order; `pending` while the outcome of its payment is not known. */
+export type Placed = CheckoutAnswer & { pending: boolean };
+
+const owed = ({ scope, rpc, key }: Ticket) => ({ scope, rpc, key });
+const after = (now: Date, seconds: number) => new Date(now.getTime() + seconds * 1000);
+
+/** Takes the key and stores the checkout, before anything else happens. */
+async function start(deps: Deps, actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Checkout> {
+  const now = deps.clock();
+  const checkout: Checkout = {
+    ...{ id: deps.newId("chk"), cartId: input.cartId, userId: actor.user?.id, state: "STARTED" },
+    ...{ orderId: deps.newId("ord"), paymentId: deps.newId("pay"), paysAtOnce: input.payment !== undefined },
+    ...{ total: zero(deps.currency), failureReason: "", owes: owed(ticket), leaseUntil: after(now, leaseSeconds) },
+    ...{ version: 1, createdAt: now, updatedAt: now },
+  };
+  await deps.db.tx(async (tx) => {
+    await deps.answers.take(tx, ticket);
+    await insertCheckout(tx, checkout);
+  });
+  return checkout;
+}
+
+/** Whether an error is the neighbour's definite refusal, so that its step did nothing. */
+const isDefinite = (error: unknown): boolean => {
+  const unsure = [Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Internal, Code.Unknown];
+  return faultInfo(error) !== undefined && !unsure.includes(ConnectError.from(error).code);
+};
+
+/** Locks the cart, prices it, reserves its units and creates the order. Undoes what it began when one of them fails. */
+async function prepare(deps: Deps, run: Run, input: PlaceOrder): Promise<void> {
+  let begun = 0;
+  const [lockCart, reserveStock, createOrder] = steps;
+  try {
+    begun = 1;
+    await lockCart!.do(deps, run);
+    run.purchase = await price(deps, run.items, input.shippingAddress, input.shippingOption);
+    checkExpectedTotal(input.expectedTotal, run.purchase.totals.total);
+    checkLease(deps, run.checkout);
+    begun = 2;
+    await reserveStock!.do(deps, run);
+    checkLease(deps, run.checkout);
+    begun = 3;
+    await createOrder!.do(deps, run);
+  } catch (error) {
+    if (begun === 1 && run.items.length === 0 && isDefinite(error)) await forget(deps, run.checkout);
+    else await compensate(deps, run.checkout, faultInfo(error)?.reason ?? "INTERRUPTED", error, begun);
+    throw error;
+  }
+}
+
+/** A cart that could not be locked leaves no trace. */
+async function forget(deps: Deps, checkout: Checkout): Promise<void> {
+  await deps.db.tx(async (tx) => {
+    await deleteCheckout(tx, checkout.id);
+    await deps.answers.abandon(tx, checkout.owes!);
+  });
+}
+
+/** The sweeper took the checkout over because this request was too slow. */
+async function overtaken(deps: Deps, checkout: Checkout): Promise<never> {
+  for (const step of steps.slice(0, 3).toReversed()) await step.undo(deps, { ...checkout, failureReason: "INTERRUPTED" });
+  throw fault("unavailable", "CHECKOUT_INTERRUPTED", "The checkout took too long and was undone; try again.", {
+    retryAfterSeconds: 1,
+  });
+}
+
+async function awaitPayment(deps: Deps, run: Run, total: Money): Promise<Placed> {
+  return deps.db.tx(async (tx) => {
+    const change = { total, expiresAt: run.holdUntil, owes: undefined };
+    const waiting = await moveCheckout(tx, run.checkout, "AWAITING_PAYMENT", change, deps.clock());
+    if (!waiting) return overtaken(deps, run.checkout);
+    const answer = { checkout: waiting, order: run.order, orderSecret: orderSecretOf(deps, waiting) };
+    const owes = run.checkout.owes!;
+    await deps.answers.settle(tx, owes, { kind: "message", ...deps.encodeAnswer(owes.rpc, answer) });
+    return { ...answer, pending: false };
+  });
+}
+
+/**
+ * Turns a cart into an order and, when payment is given, takes the money. Faults: those of the cart, ITEM_UNAVAILABLE,
+ * PRICE_CHANGED, OUT_OF_STOCK, PAYMENT_DECLINED; after each of them nothing is held, charged or locked.
+ */
+export const placeOrder =
+  (deps: Deps) =>
+  async (actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Placed> => {
+    checkShippingOption(input.shippingOption);
+    const checkout = await start(deps, actor, input, ticket);
+    const holdUntil = input.payment ? undefined : after(deps.clock(), deps.unpaidOrderTtlSeconds);
+    const run: Run = { ...input, checkout, holdUntil, items: [] };
+    await prepare(deps, run, input);
+    const total = run.purchase!.totals.total;
+    if (!input.payment) return awaitPayment(deps, run, total);
+    const leaseUntil = after(deps.clock(), leaseSeconds);
+    const ordered = await moveCheckout(deps.db, checkout, "ORDERED", { total, leaseUntil }, deps.clock());
+    if (!ordered) return overtaken(deps, checkout);
+    const result = await pay(deps, ordered, input.payment);
+    const order = result.kind === "completed" ? result.order : run.order;
+    return { checkout: result.checkout, order, orderSecret: orderSecretOf(deps, checkout), pending: result.kind === "pending" };
+  };

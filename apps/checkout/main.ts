@@ -1,0 +1,4 @@
+import { serveService } from "@mall/kernel/host/bun";
+import { createCheckoutService } from "./service";
+
+await serveService("checkout", createCheckoutService);

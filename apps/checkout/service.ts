@@ -1,0 +1,39 @@
+import openapi from "@mall/gen/openapi/checkout.json";
+import journal from "@mall/db/migrations/checkout/meta/_journal.json";
+import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
+import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
+import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
+import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
+import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import { parseEnv } from "@mall/kernel/env";
+import { sweep } from "./application/sweep";
+import type { Deps } from "./deps";
+import { checkoutEnv } from "./env";
+import { encodeAnswer } from "./transport/codec";
+import { checkoutRpc } from "./transport/rpc";
+
+/** The checkout service on a host's resources. */
+export function createCheckoutService(resources: Resources): MallApp {
+  const env = parseEnv(checkoutEnv, resources.env);
+  const kernel = createKernel("checkout", resources, env);
+  const deps: Deps = {
+    ...kernel,
+    rpc: {
+      cart: kernel.client(CartService),
+      product: kernel.client(ProductService),
+      inventory: kernel.client(InventoryService),
+      order: kernel.client(OrderService),
+      payment: kernel.client(PaymentService),
+    },
+    encodeAnswer,
+    currency: env.CURRENCY,
+    unpaidOrderTtlSeconds: env.UNPAID_ORDER_TTL_SECONDS,
+  };
+  return createApp(kernel, {
+    implementations: [checkoutRpc(deps)],
+    migrations: journal.entries.length,
+    openapi,
+    sweep: sweep(deps),
+  });
+}

@@ -1,0 +1,43 @@
+import { ConnectError } from "@connectrpc/connect";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { fault } from "@mall/kernel/fault";
+import { problemResponse } from "@mall/kernel/problem";
+import type { Registry } from "@mall/kernel/registry/port";
+import { requestIdOf } from "@mall/kernel/rpc/gate";
+import type { ServiceName } from "@mall/kernel/topology";
+
+/** Headers that claim an identity or belong to one hop; they never pass the edge. */
+const stripped = ["x-service-token", "connection", "keep-alive", "transfer-encoding", "upgrade", "x-user-id", "x-user-roles"];
+
+const timeoutMs = 35_000;
+
+/** Answers a failure of the edge in the form the client speaks. */
+export function edgeError(request: Request, error: ConnectError, requestId: string): Response {
+  const path = new URL(request.url).pathname;
+  if (!path.startsWith("/mall.")) return problemResponse(error, requestId);
+  const { status, headers } = problemResponse(error, requestId);
+  headers.set("content-type", "application/json");
+  return new Response(errorToJsonBytes(error, {}) as Uint8Array<ArrayBuffer>, { status, headers });
+}
+
+/** Sends a request on to the service that owns it, body unread. */
+export async function forward(registry: Registry, service: ServiceName, request: Request, bodyBytesMax: number): Promise<Response> {
+  const requestId = requestIdOf(request.headers);
+  if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
+    const detail = `The body is larger than ${bodyBytesMax} bytes.`;
+    return edgeError(request, fault("resource_exhausted", "PAYLOAD_TOO_LARGE", detail), requestId);
+  }
+  const headers = new Headers(request.headers);
+  for (const name of stripped) headers.delete(name);
+  headers.set("x-request-id", requestId);
+  try {
+    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]);
+    const response = await registry.fetch(service)(new Request(request, { headers, signal }));
+    return new Response(response.body, response);
+  } catch (error) {
+    const known = error instanceof ConnectError ? error : undefined;
+    const unreachable = `The ${service} service cannot be reached.`;
+    const answer = known ?? fault("unavailable", "SERVICE_UNAVAILABLE", unreachable, { retryAfterSeconds: 1, cause: error });
+    return edgeError(request, answer, requestId);
+  }
+}

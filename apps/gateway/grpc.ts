@@ -1,0 +1,43 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { Registry } from "@mall/kernel/registry/port";
+import { requestIdOf } from "@mall/kernel/rpc/gate";
+import { limits } from "@mall/kernel/rpc/server";
+import { serviceOfPackage } from "@mall/kernel/topology";
+import { contract, routes } from "./routes";
+
+/** Request headers that go on to the service; the identity of services never comes from outside. */
+const forwarded = ["authorization", "idempotency-key", "x-cart-secret", "x-order-secret", "traceparent", "user-agent"];
+const returned = ["idempotent-replayed", "retry-after", "x-request-id"];
+
+const pick = (from: Headers, names: readonly string[]): Headers => {
+  const header = new Headers();
+  for (const name of names) {
+    const value = from.get(name);
+    if (value !== null) header.set(name, value);
+  }
+  return header;
+};
+
+/**
+ * gRPC at the edge. Trailers do not pass Bun's fetch, so unlike everything else a gRPC call is decoded here and goes
+ * on through the registry's transport.
+ */
+export const grpcProxy = (registry: Registry) => (router: ConnectRouter) => {
+  const isPublic = new Set(routes.map((route) => route.rpcPath));
+  for (const service of contract) {
+    const transport = registry.transport(serviceOfPackage(service.typeName)!);
+    for (const method of service.methods) {
+      if (!isPublic.has(`/${service.typeName}/${method.name}`)) continue;
+      const call = async (message: never, context: HandlerContext) => {
+        const header = pick(context.requestHeader, forwarded);
+        header.set("x-request-id", requestIdOf(context.requestHeader));
+        const timeoutMs = Math.min(context.timeoutMs() ?? limits.timeoutMs, limits.timeoutMsMax);
+        const response = await transport.unary(method as DescMethodUnary, context.signal, timeoutMs, header, message);
+        pick(response.header, returned).forEach((value, name) => void context.responseHeader.set(name, value));
+        return response.message;
+      };
+      router.rpc(method, call as never, { readMaxBytes: limits.importBytesMax, maxTimeoutMs: limits.timeoutMsMax });
+    }
+  }
+};

@@ -1,0 +1,53 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
+import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
+import { Access } from "@mall/gen/mall/common/v1/options_pb";
+import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
+import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
+import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
+import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { UserService } from "@mall/gen/mall/user/v1/user_pb";
+import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
+import { policyOf } from "@mall/kernel/rpc/policy";
+import { bodyBytesMaxOf } from "@mall/kernel/rpc/server";
+import { type ServiceName, serviceOfPackage } from "@mall/kernel/topology";
+
+/** Every proto service of the mall. */
+export const contract: readonly DescService[] = [
+  AuthService,
+  UserService,
+  CartService,
+  ProductService,
+  InventoryService,
+  CheckoutService,
+  OrderService,
+  PaymentService,
+];
+
+/** One public RPC: where it lives and how it is reached. */
+export interface Route {
+  service: ServiceName;
+  /** Connect, gRPC-Web and gRPC path. */
+  rpcPath: string;
+  /** REST form, if it has one. */
+  rest?: { verb: string; pattern: string };
+  bodyBytesMax: number;
+}
+
+/** The route table of the gateway, derived from the contract; methods for services only are not in it. */
+export const routes: readonly Route[] = contract.flatMap((service) =>
+  service.methods.flatMap((method): Route[] => {
+    const access = policyOf(method)?.access ?? Access.UNSPECIFIED;
+    if (access === Access.SERVICE || access === Access.UNSPECIFIED) return [];
+    const rule = httpRuleOf(method);
+    return [
+      {
+        service: serviceOfPackage(service.typeName)!,
+        rpcPath: `/${service.typeName}/${method.name}`,
+        rest: rule && { verb: rule.verb.toUpperCase(), pattern: rule.pattern },
+        bodyBytesMax: bodyBytesMaxOf(method),
+      },
+    ];
+  }),
+);

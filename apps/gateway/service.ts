@@ -1,0 +1,71 @@
+import openapi from "@mall/gen/openapi/mall.json";
+import { healthRoutes, problemAnswers } from "@mall/kernel/app";
+import { docsRoutes } from "@mall/kernel/docs";
+import { type EnvSource, parseEnv } from "@mall/kernel/env";
+import { jsonLog } from "@mall/kernel/log";
+import type { Registry } from "@mall/kernel/registry/port";
+import { Hono } from "hono";
+import { cors } from "hono/cors";
+import { secureHeaders } from "hono/secure-headers";
+import { gatewayEnv } from "./env";
+import { forward } from "./forward";
+import { problemPage } from "./problems";
+import { routes } from "./routes";
+
+export interface GatewayResources {
+  env: EnvSource;
+  registry: Registry;
+  /** A file of the documentation page. */
+  docsAsset(name: string): Promise<Response | undefined>;
+}
+
+const allowHeaders = [
+  ...["Authorization", "Content-Type", "Idempotency-Key", "X-Cart-Secret", "X-Order-Secret", "If-Match", "X-Request-Id"],
+  ...["Connect-Protocol-Version", "Connect-Timeout-Ms", "X-Grpc-Web", "X-User-Agent", "Grpc-Timeout", "traceparent"],
+];
+const exposeHeaders = [
+  ...["ETag", "Idempotent-Replayed", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"],
+  ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"],
+];
+
+/** Origins that browsers may call from: the listed ones, or all while developing. */
+function allowedOrigin(listed: string, isProduction: boolean): string | string[] {
+  const origins = listed.split(",").map((origin) => origin.trim()).filter(Boolean);
+  return origins.length > 0 || isProduction ? origins : "*";
+}
+
+/** The edge of the mall: routing, CORS, security headers, limits, documents. It never decodes a body. */
+export function createGateway({ env: source, registry, docsAsset }: GatewayResources): { fetch(request: Request): Promise<Response> } {
+  const env = parseEnv(gatewayEnv, source);
+  const app = new Hono();
+  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin" }));
+  app.use(
+    cors({
+      origin: allowedOrigin(env.CORS_ORIGINS, env.MALL_ENV === "production"),
+      allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
+      allowHeaders,
+      exposeHeaders,
+      maxAge: 7200,
+    }),
+  );
+  healthRoutes(app, async () => ({ ready: true, checks: {} }));
+  app.get("/openapi.json", (c) => c.json(openapi));
+  docsRoutes(app, docsAsset);
+  app.get("/problems/:reason", problemPage);
+  app.get("/", (c) => c.redirect("/docs"));
+  app.get("/.well-known/jwks.json", (c) => forward(registry, "auth", c.req.raw, 0));
+  const patterns = new Map<string, { service: (typeof routes)[number]["service"]; bodyBytesMax: number }>();
+  for (const { service, rpcPath, rest, bodyBytesMax } of routes) {
+    const send = (c: { req: { raw: Request } }) => forward(registry, service, c.req.raw, bodyBytesMax);
+    app.on(["GET", "POST"], rpcPath, send);
+    if (!rest) continue;
+    app.on(rest.verb, rest.pattern, send);
+    patterns.set(rest.pattern, { service, bodyBytesMax });
+  }
+  // the owning service names the verbs that exist
+  for (const [pattern, { service, bodyBytesMax }] of patterns) {
+    app.all(pattern, (c) => forward(registry, service, c.req.raw, bodyBytesMax));
+  }
+  problemAnswers(app, jsonLog("gateway", env.LOG_LEVEL));
+  return { fetch: async (request) => app.fetch(request) };
+}

@@ -1,0 +1,88 @@
+import { bunPasswords } from "@mall/auth/password/bun";
+import { createAuthCommands } from "@mall/auth/service";
+import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { migrate } from "@mall/kernel/db/migrate";
+import type { EnvSource } from "@mall/kernel/env";
+import { serviceNames } from "@mall/kernel/topology";
+import { createProductCommands } from "@mall/product/service";
+import { commandDatabase } from "./database";
+import { type Mall, buildMall } from "./mall";
+import { seedDemo } from "./seed";
+
+const usage = `usage: mall <command>
+  migrate                     bring the database up to date
+  seed                        import the demo catalogue into an empty mall
+  import <file.csv> [--set-stock]   import a Shopify product CSV
+  admin create <email>        create an administrator, or make an account one
+  stock set <sku> <n>         set the units on hand of a SKU`;
+
+/** A command that was not understood: exit code 2. */
+class UsageError extends Error {}
+
+async function importFile(mall: Mall, args: string[]): Promise<number> {
+  const [file] = args.filter((arg) => !arg.startsWith("--"));
+  if (!file) throw new UsageError("import needs a file");
+  const csv = await Bun.file(file).text();
+  const report = await mall.client(ProductService).importProducts({ csv, setStock: args.includes("--set-stock") });
+  console.log(
+    `${report.rows} rows: ${report.created} products created, ${report.updated} updated, ${report.variants} variants, ${report.problems.length} problems`,
+  );
+  for (const { line, handle, reason, detail } of report.problems) {
+    console.log(`  line ${line}${handle ? ` (${handle})` : ""}: ${reason}: ${detail}`);
+  }
+  return report.problems.length > 0 ? 1 : 0;
+}
+
+async function createAdmin(mall: Mall, email: string | undefined): Promise<number> {
+  if (!email) throw new UsageError("admin create needs an e-mail address");
+  const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(email);
+  console.log(password ? `Created ${email} with the one-time password ${password}` : `${email} is an administrator now`);
+  return 0;
+}
+
+async function setStock(mall: Mall, sku: string | undefined, quantity: string | undefined): Promise<number> {
+  if (!sku || !/^[0-9]{1,7}$/.test(quantity ?? "")) throw new UsageError("stock set needs a SKU and a number of units");
+  const stock = await createProductCommands(mall.resourcesOf("product")).setStock(sku, Number(quantity));
+  console.log(`${sku}: ${stock.onHand} on hand, ${stock.reserved} reserved`);
+  return 0;
+}
+
+async function seed(mall: Mall): Promise<number> {
+  console.log(`${await seedDemo(mall)} products imported`);
+  return 0;
+}
+
+function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
+  if (command === "seed") return seed(mall);
+  if (command === "import") return importFile(mall, [verb ?? "", ...rest].filter(Boolean));
+  if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
+  if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
+  throw new UsageError(`unknown command: ${[command, verb].filter(Boolean).join(" ")}`);
+}
+
+async function main(args: string[]): Promise<number> {
+  if (args.length === 0) throw new UsageError("a command is needed");
+  const env: EnvSource = { LOG_LEVEL: "warn", ...process.env };
+  const database = await commandDatabase(env);
+  try {
+    const owner = env.MIGRATE_DATABASE_URL ?? database.url;
+    if (args[0] === "migrate" || (env.MALL_ENV ?? "dev") !== "production") await migrate(owner, serviceNames);
+    if (args[0] === "migrate") return 0;
+    const mall = buildMall({ PAYMENT_ALLOW_FAKE: "1", ...env, DATABASE_URL: database.url });
+    try {
+      return await run(mall, args);
+    } finally {
+      await mall.close();
+    }
+  } finally {
+    await database.stop();
+  }
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  if (error instanceof UsageError) console.error(usage);
+  process.exit(error instanceof UsageError ? 2 : 1);
+}

@@ -1,0 +1,134 @@
+import { afterAll } from "bun:test";
+import { createServer } from "node:net";
+import { testDatabase } from "@mall/kernel/testing/database";
+import { type ServiceName, serviceNames } from "@mall/kernel/topology";
+import { buildMall } from "../mall";
+import { seedDemo } from "../seed";
+
+/** A running mall as its clients see it. */
+export interface Host {
+  /** Origin of the gateway. */
+  url: string;
+  /** host:port of gRPC, where the host has it. */
+  grpc?: string;
+  /** The database it runs on; for what only an operator may do. */
+  databaseUrl: string;
+}
+
+const root = new URL("../../..", import.meta.url).pathname;
+
+/** Ports nobody listens on at the moment. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await new Promise((resolve) => server.once("listening", resolve));
+      return server;
+    }),
+  );
+  return Promise.all(
+    servers.map(async (server) => {
+      const { port } = server.address() as { port: number };
+      await new Promise((resolve) => server.close(resolve));
+      return port;
+    }),
+  );
+}
+
+function spawn(command: string[], env: Record<string, string>) {
+  const child = Bun.spawn(command, {
+    cwd: root,
+    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", ...env },
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  return {
+    exited: child.exited,
+    async stop() {
+      child.kill("SIGTERM");
+      const killed = await Promise.race([child.exited, Bun.sleep(15_000).then(() => "late")]);
+      if (killed === "late") child.kill("SIGKILL");
+    },
+  };
+}
+
+type Child = ReturnType<typeof spawn>;
+
+async function untilReady(url: string, children: Child[], timeoutMs: number): Promise<void> {
+  let exited = false;
+  for (const child of children) child.exited.then(() => (exited = true));
+  for (const until = Date.now() + timeoutMs; Date.now() < until; await Bun.sleep(50)) {
+    if (exited) throw new Error("a process of the mall ended before it was ready");
+    const ok = await fetch(`${url}/v1/products?pageSize=1`).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (ok) return;
+  }
+  throw new Error(`the mall at ${url} was not ready within ${timeoutMs} ms`);
+}
+
+async function oneProcess(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
+  const [port, grpcPort] = (await freePorts(2)) as [number, number];
+  const env = { DATABASE_URL: databaseUrl, PORT: String(port), GRPC_PORT: String(grpcPort) };
+  const child = spawn(["bun", "apps/mall/start.ts"], env);
+  return { host: { url: `http://127.0.0.1:${port}`, grpc: `127.0.0.1:${grpcPort}`, databaseUrl }, children: [child] };
+}
+
+async function manyProcesses(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
+  const names: (ServiceName | "gateway")[] = [...serviceNames, "gateway"];
+  const ports = await freePorts(names.length * 2);
+  const portOf = (name: ServiceName | "gateway") => ports[names.indexOf(name)]!;
+  const grpcPortOf = (name: ServiceName | "gateway") => ports[names.length + names.indexOf(name)]!;
+  const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, `http://127.0.0.1:${portOf(name)}`]));
+  const children = names.map((name) =>
+    spawn(["bun", "apps/mall/start.ts"], {
+      ...urls,
+      SERVICE: name,
+      DATABASE_URL: databaseUrl,
+      PORT: String(portOf(name)),
+      GRPC_PORT: String(grpcPortOf(name)),
+    }),
+  );
+  const host = { url: `http://127.0.0.1:${portOf("gateway")}`, grpc: `127.0.0.1:${grpcPortOf("gateway")}`, databaseUrl };
+  return { host, children };
+}
+
+async function edge(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
+  const [port] = (await freePorts(1)) as [number];
+  const child = spawn(["bun", "infra/edge.ts"], { DATABASE_URL: databaseUrl, PORT: String(port) });
+  return { host: { url: `http://127.0.0.1:${port}`, databaseUrl }, children: [child] };
+}
+
+const kinds = { one: oneProcess, many: manyProcesses, edge };
+
+/** Which host the suite runs on: one process, a process a service, or workerd. */
+export const hostKind = (process.env.MALL_HOST ?? "one") as keyof typeof kinds;
+
+async function start(): Promise<Host> {
+  const database = await testDatabase();
+  const mall = buildMall({ MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: database.url });
+  await seedDemo(mall);
+  await mall.close();
+  const { host, children } = await kinds[hostKind](database.url);
+  stopLater.push(async () => {
+    await Promise.all(children.map((child) => child.stop()));
+    await database.drop();
+  });
+  await untilReady(host.url, children, 90_000);
+  return host;
+}
+
+const stopLater: (() => Promise<void>)[] = [];
+let running: Promise<Host> | undefined;
+
+/** The mall all suites of this test process share; ended after the last test. */
+export function host(): Promise<Host> {
+  running ??= start();
+  return running;
+}
+
+afterAll(async () => {
+  for (const stop of stopLater.splice(0)) await stop();
+  running = undefined;
+});

@@ -1,0 +1,68 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client, ConnectRouter } from "@connectrpc/connect";
+import { bunPasswords } from "@mall/auth/password/bun";
+import { createAuthService } from "@mall/auth/service";
+import { createCartService } from "@mall/cart/service";
+import { createCheckoutService } from "@mall/checkout/service";
+import { createGateway } from "@mall/gateway/service";
+import type { MallApp, Resources } from "@mall/kernel/app";
+import { type EnvSource, baseEnv, parseEnv } from "@mall/kernel/env";
+import { bunResources } from "@mall/kernel/host/bun";
+import { docsAsset } from "@mall/kernel/host/docs-assets";
+import { serviceTokens } from "@mall/kernel/identity/service-token";
+import { inProcessRegistry } from "@mall/kernel/registry/in-process";
+import { clientOf } from "@mall/kernel/rpc/client";
+import { type ServiceName, serviceNames } from "@mall/kernel/topology";
+import { createOrderService } from "@mall/order/service";
+import { createPaymentService } from "@mall/payment/service";
+import { createProductService } from "@mall/product/service";
+import { createUserService } from "@mall/user/service";
+
+/** The composition root of each service on Bun. */
+export const creators: Record<ServiceName, (resources: Resources) => MallApp> = {
+  auth: (resources) => createAuthService(resources, bunPasswords()),
+  user: createUserService,
+  cart: createCartService,
+  product: createProductService,
+  order: createOrderService,
+  payment: createPaymentService,
+  checkout: createCheckoutService,
+};
+
+/** The whole mall in this process. */
+export interface Mall {
+  apps: MallApp[];
+  resourcesOf(name: ServiceName): Resources;
+  gateway: { fetch(request: Request): Promise<Response> };
+  /** Registers every RPC of every service on a gRPC router. */
+  grpcRoutes(router: ConnectRouter): void;
+  /** A client of a service in the name of the command line. */
+  client<S extends DescService>(desc: S): Client<S>;
+  close(): Promise<void>;
+}
+
+/** Builds all services and the gateway on one database; nothing listens yet. */
+export function buildMall(env: EnvSource): Mall {
+  const { MALL_MASTER_KEY } = parseEnv(baseEnv, env);
+  const registry = inProcessRegistry();
+  const resources = new Map(serviceNames.map((name) => [name, bunResources(name, env, registry)]));
+  const apps = serviceNames.map((name) => {
+    const app = creators[name](resources.get(name)!);
+    registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
+    return app;
+  });
+  const clock = () => new Date();
+  const tokens = serviceTokens(MALL_MASTER_KEY, "mall", clock);
+  return {
+    apps,
+    resourcesOf: (name) => resources.get(name)!,
+    gateway: createGateway({ env, registry, docsAsset }),
+    grpcRoutes: (router) => {
+      for (const app of apps) app.rpc.routes(router);
+    },
+    client: (desc) => clientOf(desc, registry, tokens, clock),
+    close: async () => {
+      await Promise.all([...resources.values()].map(({ db }) => db.close()));
+    },
+  };
+}

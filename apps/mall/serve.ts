@@ -1,0 +1,24 @@
+import { type EnvSource, baseEnv, parseEnv } from "@mall/kernel/env";
+import { portsOf, serveGrpc, serveHttp, startSweeps } from "@mall/kernel/host/bun";
+import { jsonLog } from "@mall/kernel/log";
+import { gatewayPort } from "@mall/kernel/topology";
+import type { Mall } from "./mall";
+
+/** Serves the whole mall on the gateway's two ports. */
+export async function serveMall(mall: Mall, env: EnvSource) {
+  const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
+  const { port, grpcPort } = portsOf(env, gatewayPort);
+  const http = serveHttp(mall.gateway.fetch, port);
+  const grpc = await serveGrpc(mall.grpcRoutes, mall.gateway.fetch, grpcPort);
+  const stopSweeps = startSweeps(mall.apps, SWEEP_INTERVAL_MS, jsonLog("mall", LOG_LEVEL));
+  return {
+    port: http.port ?? port,
+    grpcPort: grpc.port,
+    async stop() {
+      stopSweeps();
+      grpc.stop();
+      await http.stop();
+      await mall.close();
+    },
+  };
+}

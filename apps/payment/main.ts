@@ -1,0 +1,4 @@
+import { serveService } from "@mall/kernel/host/bun";
+import { createPaymentService } from "./service";
+
+await serveService("payment", createPaymentService);

@@ -1,0 +1,21 @@
+import openapi from "@mall/gen/openapi/user.json";
+import journal from "@mall/db/migrations/user/meta/_journal.json";
+import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import { parseEnv } from "@mall/kernel/env";
+import type { Deps } from "./deps";
+import { userEnv } from "./env";
+import { userConsumers } from "./transport/events";
+import { userRpc } from "./transport/rpc";
+
+/** The user service on a host's resources. */
+export function createUserService(resources: Resources): MallApp {
+  const kernel = createKernel("user", resources, parseEnv(userEnv, resources.env));
+  const deps: Deps = { db: kernel.db, clock: kernel.clock, rpc: { auth: kernel.client(AuthService) } };
+  return createApp(kernel, {
+    implementations: [userRpc(deps)],
+    consumers: userConsumers(deps),
+    migrations: journal.entries.length,
+    openapi,
+  });
+}

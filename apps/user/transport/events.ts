@@ -1,0 +1,15 @@
+import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
+import { type Consumer, consumer } from "@mall/kernel/bus/consume";
+import type { Id } from "@mall/kernel/id";
+import { findNewcomer, welcomeUser } from "../application/welcome-user";
+import type { Deps } from "../deps";
+import type { Profile } from "../domain/profile";
+
+/** What the user service does with events of others. */
+export const userConsumers = (deps: Deps): Consumer[] => [
+  consumer(
+    UserRegisteredSchema,
+    (tx, _data, _event, newcomer: Profile | undefined) => welcomeUser(tx, newcomer),
+    (data) => findNewcomer(deps)(data.userId as Id<"usr">),
+  ),
+];

@@ -1,0 +1,79 @@
+import { sql } from "drizzle-orm";
+import { check, index, integer, jsonb, pgSchema, text, uniqueIndex } from "drizzle-orm/pg-core";
+import { idColumn } from "./id";
+import { bytea, instant, kernelTables } from "./kernel";
+
+export const auth = pgSchema("auth");
+
+/** People who can sign in. */
+export const accounts = auth.table(
+  "accounts",
+  {
+    id: idColumn("usr")("id").primaryKey(),
+    /** Normalised: see domain/email.ts of the auth service. */
+    email: text("email").notNull(),
+    displayName: text("display_name").notNull(),
+    /** PHC string of argon2id: algorithm, parameters, salt and hash. */
+    passwordHash: text("password_hash").notNull(),
+    roles: text("roles").array().notNull(),
+    createdAt: instant("created_at").notNull(),
+  },
+  (t) => [
+    uniqueIndex("accounts_email").on(t.email),
+    check("accounts_email_form", sql`${t.email} ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(${t.email}) <= 254`),
+    check("accounts_roles", sql`cardinality(${t.roles}) > 0`),
+    check("accounts_password_hash", sql`${t.passwordHash} like '$argon2id$%'`),
+  ],
+);
+
+/** Sign-ins. The refresh token is derived from id and generation, so no secret is stored. */
+export const sessions = auth.table(
+  "sessions",
+  {
+    id: idColumn("ses")("id").primaryKey(),
+    userId: idColumn("usr")("user_id")
+      .notNull()
+      .references(() => accounts.id),
+    /** Number of the only refresh token that rotates the session. */
+    generation: integer("generation").notNull().default(1),
+    createdAt: instant("created_at").notNull(),
+    expiresAt: instant("expires_at").notNull(),
+    /** When the current generation replaced the one before. */
+    rotatedAt: instant("rotated_at"),
+    revokedAt: instant("revoked_at"),
+    /** LOGOUT or REUSE, once revoked. */
+    revokeReason: text("revoke_reason"),
+  },
+  (t) => [
+    index("sessions_by_user").on(t.userId),
+    index("sessions_expiry").on(t.expiresAt),
+    check("sessions_generation", sql`${t.generation} >= 1 and (${t.generation} = 1) = (${t.rotatedAt} is null)`),
+    check("sessions_expiry_after_start", sql`${t.expiresAt} > ${t.createdAt}`),
+    check("sessions_revoked", sql`(${t.revokedAt} is null) = (${t.revokeReason} is null)`),
+  ],
+);
+
+/** Public half of a signing key, as /.well-known/jwks.json shows it. */
+export interface PublicKeyRow {
+  kty: string;
+  crv: string;
+  x: string;
+}
+
+/** Keys that sign access tokens. The unique generation lets only one of several processes make the next key. */
+export const signingKeys = auth.table(
+  "signing_keys",
+  {
+    kid: text("kid").primaryKey(),
+    generation: integer("generation").notNull().unique(),
+    publicJwk: jsonb("public_jwk").$type<PublicKeyRow>().notNull(),
+    /** Private half, sealed with the master key and bound to the kid. */
+    sealedPrivateKey: bytea("sealed_private_key").notNull(),
+    createdAt: instant("created_at").notNull(),
+    /** From when on it signs nothing; it stays published while tokens signed by it can be valid. */
+    retiredAt: instant("retired_at"),
+  },
+  (t) => [check("signing_keys_generation", sql`${t.generation} >= 1`)],
+);
+
+export const { outbox, inbox, idempotency } = kernelTables(auth);
