@@ -18,9 +18,18 @@ let hashed = 0;
 let verified = 0;
 const counting: Passwords = {
   ...cheap,
-  hash: (text) => (hashed++, cheap.hash(text)),
-  verify: (text, phc) => (verified++, cheap.verify(text, phc)),
+  async hash(text) {
+    hashed++;
+    await whileHashing();
+    return cheap.hash(text);
+  },
+  verify: (text, phc) => {
+    verified++;
+    return cheap.verify(text, phc);
+  },
 };
+/** What happens elsewhere while a password is hashed. */
+let whileHashing = async () => {};
 
 /** Who was announced to the user service, as the CloudEvents said. */
 const announced: { type: string; subject: string; data: unknown }[] = [];
@@ -205,6 +214,20 @@ describe("signing in", () => {
     expect(upgraded).toStartWith("$argon2id$v=19$m=64,t=1,p=1$");
     await auth().login({ email, password });
     expect(await stored()).toBe(upgraded);
+  });
+
+  test("does not bring an old password back that was changed while its hash was replaced", async () => {
+    const { email } = await someone();
+    const old = await bunPasswords({ memoryKib: 32, passes: 1 }).hash(password);
+    const changed = await cheap.hash("another horse battery");
+    const store = (phc: string) =>
+      mall.db.sql.unsafe("update auth.accounts set password_hash = $1 where email = $2", [phc, email]);
+    await store(old);
+    whileHashing = async () => void (await store(changed));
+    await auth().login({ email, password });
+    whileHashing = async () => {};
+    expect(await refusal(auth().login({ email, password }))).toBe("Unauthenticated INVALID_CREDENTIALS");
+    await auth().login({ email, password: "another horse battery" });
   });
 
   test("is refused when the bearer token beside it is not valid", async () => {

@@ -18,7 +18,7 @@ beforeAll(async () => {
   mall = await harness("user", createUserService, {
     neighbours: (router) =>
       router.service(AuthService, {
-        getAccount(request, context) {
+        async getAccount(request, context) {
           if (!context.requestHeader.get("x-service-token")) throw fault("permission_denied", "FORBIDDEN", "no token");
           asked.push(request.userId);
           if (authIsDown) throw fault("unavailable", "DATABASE_UNAVAILABLE", "down");
@@ -27,7 +27,7 @@ beforeAll(async () => {
           const createdAt = timestampFromDate(mall.clock());
           return { account: { id: request.userId, ...account, roles: ["customer"], createdAt } };
         },
-      } as never),
+      }),
   });
 });
 afterAll(() => mall.stop());

@@ -40,7 +40,9 @@ export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
 
 /** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
 export function serveGrpc(routes: (router: ConnectRouter) => void, fallback: Fetch, port: number, hostname = "0.0.0.0") {
-  const handler = connectNodeAdapter({ routes, fallback: getRequestListener(fallback) as never });
+  // Bun.serve refuses the Response that the listener would put in the place of the global one
+  const listener = getRequestListener(fallback, { overrideGlobalObjects: false });
+  const handler = connectNodeAdapter({ routes, fallback: listener as never });
   const server = createServer(handler);
   return new Promise<{ port: number; stop(): void }>((resolve, reject) => {
     server.once("error", reject);

@@ -24,11 +24,7 @@ const cases: [why: string, html: string, text: string][] = [
   ],
   ["comments go, even with tags inside", "a<!-- <p>x</p> -->b<!-- open", "ab"],
   ["a > inside a quoted attribute does not end the tag", "<a title=\"x > y\" href='b>c'>link</a>", "link"],
-  [
-    "an apostrophe outside a value opens no quote",
-    "<p it's>one</p> it's two",
-    "one\n it's two".replace("\n ", "\n"),
-  ],
+  ["an apostrophe outside a value opens no quote", "<p it's>one</p> it's two", "one\nit's two"],
   ["an unfinished tag at the end goes", "text <a href=", "text"],
   ["control characters and soft hyphens go", "a\u0001b\u00adc\u007f", "abc"],
   ["nothing is nothing", "", ""],
