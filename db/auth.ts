@@ -20,7 +20,10 @@ export const accounts = auth.table(
   },
   (t) => [
     uniqueIndex("accounts_email").on(t.email),
-    check("accounts_email_form", sql`${t.email} ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(${t.email}) <= 254`),
+    check(
+      "accounts_email_form",
+      sql`${t.email} ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(${t.email}) <= 254`,
+    ),
     check("accounts_roles", sql`cardinality(${t.roles}) > 0`),
     check("accounts_password_hash", sql`${t.passwordHash} like '$argon2id$%'`),
   ],
@@ -47,7 +50,10 @@ export const sessions = auth.table(
   (t) => [
     index("sessions_by_user").on(t.userId),
     index("sessions_expiry").on(t.expiresAt),
-    check("sessions_generation", sql`${t.generation} >= 1 and (${t.generation} = 1) = (${t.rotatedAt} is null)`),
+    check(
+      "sessions_generation",
+      sql`${t.generation} >= 1 and (${t.generation} = 1) = (${t.rotatedAt} is null)`,
+    ),
     check("sessions_expiry_after_start", sql`${t.expiresAt} > ${t.createdAt}`),
     check("sessions_revoked", sql`(${t.revokedAt} is null) = (${t.revokeReason} is null)`),
   ],

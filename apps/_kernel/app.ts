@@ -11,7 +11,7 @@ import { type Seal, sealer } from "./crypto/seal";
 import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
-import { fault } from "./fault";
+import { fault, invalid } from "./fault";
 import { type NewId, idGenerator } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
@@ -175,6 +175,14 @@ export function problemAnswers(app: Hono, log: Log): void {
   });
 }
 
+function parseEvent(body: Uint8Array): CloudEvent {
+  try {
+    return JSON.parse(new TextDecoder().decode(body)) as CloudEvent;
+  } catch {
+    throw invalid([{ pointer: "#", detail: "is not JSON" }]);
+  }
+}
+
 /** Receives the events this service listens to from other services of the mall. */
 function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): void {
   const handle = consume(kernel.name, consumers, kernel.db, kernel.clock);
@@ -183,7 +191,7 @@ function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): 
     if (!token) throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
     const caller = await kernel.serviceTokens.callerOf(token, "event");
     const body = await readBody(c.req.raw, 1024 * 1024);
-    const event = JSON.parse(new TextDecoder().decode(body)) as CloudEvent;
+    const event = parseEvent(body);
     if (serviceOfPackage(event.type) !== caller) throw fault("permission_denied", "FORBIDDEN", "This event is not yours.");
     await handle(event);
     return c.body(null, 204);

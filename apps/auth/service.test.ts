@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, type ConnectError } from "@connectrpc/connect";
 import { AuthService, type Tokens } from "@mall/gen/mall/auth/v1/auth_pb";
 import type { Resources } from "@mall/kernel/app";
 import { faultInfo } from "@mall/kernel/fault";
 import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
-import { type JWK, SignJWT, decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair } from "jose";
+import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { bunPasswords } from "./password/bun";
 import type { Passwords } from "./password/port";
 import { createAuthCommands, createAuthService } from "./service";
@@ -123,7 +123,9 @@ describe("registering", () => {
 
   test("refuses an address that has an account, in whichever case it is written", async () => {
     const { email } = await someone();
-    expect(await refusal(auth().register({ email: email.toUpperCase(), password }))).toBe("AlreadyExists EMAIL_TAKEN");
+    expect(await refusal(auth().register({ email: email.toUpperCase(), password }))).toBe(
+      "AlreadyExists EMAIL_TAKEN",
+    );
     const { status, body } = await rest("/v1/auth/register", { email, password });
     expect(status).toBe(409);
     expect(body.reason).toBe("EMAIL_TAKEN");
@@ -131,7 +133,9 @@ describe("registering", () => {
 
   test("at once with the same address makes one account and one event", async () => {
     const email = newEmail();
-    const results = await Promise.allSettled(Array.from({ length: 10 }, () => auth().register({ email, password })));
+    const results = await Promise.allSettled(
+      Array.from({ length: 10 }, () => auth().register({ email, password })),
+    );
     const made = results.filter((r) => r.status === "fulfilled");
     expect(made).toHaveLength(1);
     expect(await eventsAbout(made[0]!.value.user!.id)).toHaveLength(1);
@@ -145,7 +149,9 @@ describe("registering", () => {
     const rows = await mall.db.sql.unsafe("select accounts::text as row from auth.accounts");
     expect(rows.length).toBeGreaterThan(0);
     for (const { row } of rows) expect(row).not.toContain(password);
-    expect(rows.some(({ row }) => row.includes(user.email) && row.includes("$argon2id$v=19$m=64,t=1,p=1$"))).toBe(true);
+    expect(
+      rows.some(({ row }) => row.includes(user.email) && row.includes("$argon2id$v=19$m=64,t=1,p=1$")),
+    ).toBe(true);
   });
 
   const wrong: [string, object, string[]][] = [
@@ -158,7 +164,11 @@ describe("registering", () => {
     ["a name with NUL", { email: "ada@example.com", password, displayName: "A\u0000da" }, ["#/displayName"]],
     ["a role of one's own choice", { email: "ada@example.com", password, roles: ["admin"] }, ["#/roles"]],
     ["a number for a password", { email: "ada@example.com", password: 12345678 }, ["#/password"]],
-    ["everything wrong", { email: "", password: "", displayName: "x".repeat(101) }, ["#/email", "#/password", "#/displayName"]],
+    [
+      "everything wrong",
+      { email: "", password: "", displayName: "x".repeat(101) },
+      ["#/email", "#/password", "#/displayName"],
+    ],
   ];
   for (const [what, body, pointers] of wrong) {
     test(`refuses ${what} and points to it`, async () => {
@@ -166,7 +176,9 @@ describe("registering", () => {
       const answer = await rest("/v1/auth/register", body);
       expect(answer.status).toBe(400);
       expect(answer.body.reason).toBe("VALIDATION");
-      expect((answer.body.errors as { pointer: string }[]).map((e) => e.pointer).sort()).toEqual(pointers.sort());
+      expect((answer.body.errors as { pointer: string }[]).map((e) => e.pointer).sort()).toEqual(
+        pointers.sort(),
+      );
       expect(hashed).toBe(before);
     });
   }
@@ -194,7 +206,10 @@ describe("signing in", () => {
       const before = { hashed, verified };
       const { status, body, headers } = await rest("/v1/auth/login", attempt);
       answers.push({ status, body, challenge: headers.get("www-authenticate") });
-      expect({ hashed: hashed - before.hashed, verified: verified - before.verified }).toEqual({ hashed: 0, verified: 1 });
+      expect({ hashed: hashed - before.hashed, verified: verified - before.verified }).toEqual({
+        hashed: 0,
+        verified: 1,
+      });
     }
     expect(answers[0]).toMatchObject({ status: 401, body: { reason: "INVALID_CREDENTIALS" } });
     expect(answers[1]).toEqual(answers[0]!);
@@ -206,7 +221,8 @@ describe("signing in", () => {
     const old = await bunPasswords({ memoryKib: 32, passes: 1 }).hash(password);
     await mall.db.sql.unsafe("update auth.accounts set password_hash = $1 where email = $2", [old, email]);
     const stored = async () =>
-      (await mall.db.sql.unsafe("select password_hash from auth.accounts where email = $1", [email]))[0]!.password_hash;
+      (await mall.db.sql.unsafe("select password_hash from auth.accounts where email = $1", [email]))[0]!
+        .password_hash;
     await refusal(auth().login({ email, password: "wrong horse battery" }));
     expect(await stored()).toBe(old);
     expect((await auth().login({ email, password })).user?.id).toBe(user.id);
@@ -232,7 +248,9 @@ describe("signing in", () => {
 
   test("is refused when the bearer token beside it is not valid", async () => {
     const { email } = await someone();
-    expect((await rest("/v1/auth/login", { email, password }, { authorization: "Bearer nonsense" })).status).toBe(401);
+    expect(
+      (await rest("/v1/auth/login", { email, password }, { authorization: "Bearer nonsense" })).status,
+    ).toBe(401);
   });
 });
 
@@ -246,7 +264,11 @@ describe("access tokens", () => {
     const { user, tokens } = await someone();
     const verify = accessTokenVerifier((request) => mall.app.fetch(request), mall.clock);
     const { sid } = decodeJwt(tokens.accessToken) as { sid: string };
-    expect(await verify(tokens.accessToken)).toEqual({ id: user.id as never, roles: ["customer"], sessionId: sid });
+    expect(await verify(tokens.accessToken)).toEqual({
+      id: user.id as never,
+      roles: ["customer"],
+      sessionId: sid,
+    });
     expect(sid).toMatch(/^ses_/);
     expect(decodeProtectedHeader(tokens.accessToken)).toEqual({
       alg: "EdDSA",
@@ -264,7 +286,14 @@ describe("access tokens", () => {
     expect(response.headers.get("cache-control")).toBe("public, max-age=300");
     expect(response.headers.get("content-type")).toStartWith("application/json");
     expect(keys).toEqual([
-      { kty: "OKP", crv: "Ed25519", x: expect.any(String), kid: expect.any(String), alg: "EdDSA", use: "sig" } as never,
+      {
+        kty: "OKP",
+        crv: "Ed25519",
+        x: expect.any(String),
+        kid: expect.any(String),
+        alg: "EdDSA",
+        use: "sig",
+      } as never,
     ]);
     const [row] = await mall.db.sql.unsafe("select sealed_private_key as sealed from auth.signing_keys");
     expect((row!.sealed as Buffer).length).toBe(29 + 43);
@@ -286,11 +315,14 @@ describe("access tokens", () => {
     const publicKey = (await jwks()).keys[0]!;
     const text = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const hs256 = text({ alg: "HS256", typ: "at+jwt", kid });
-    const hmac = (key: string | Buffer) => createHmac("sha256", key).update(`${hs256}.${payload}`).digest("base64url");
+    const hmac = (key: string | Buffer) =>
+      createHmac("sha256", key).update(`${hs256}.${payload}`).digest("base64url");
     const own = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
     const claims = decodeJwt(tokens.accessToken);
     const signed = (given: object) =>
-      new SignJWT({ ...claims, roles: ["admin"] }).setProtectedHeader({ alg: "EdDSA", ...given }).sign(own.privateKey);
+      new SignJWT({ ...claims, roles: ["admin"] })
+        .setProtectedHeader({ alg: "EdDSA", ...given })
+        .sign(own.privateKey);
     const jwk = await exportJWK(own.publicKey);
     const admin = text({ ...claims, roles: ["customer", "admin"] });
     const forged = {
@@ -319,7 +351,10 @@ describe("access tokens", () => {
 
   test("are signed with the one key that racing processes agree on", async () => {
     let others: Resources | undefined;
-    const fresh = await harness("auth", (given) => createAuthService((others = given), cheap));
+    const fresh = await harness("auth", (given) => {
+      others = given;
+      return createAuthService(given, cheap);
+    });
     try {
       const apps = Array.from({ length: 8 }, () => createAuthService(others!, cheap));
       const set = async (app: { fetch(request: Request): Promise<Response> }) =>
@@ -484,8 +519,12 @@ describe("an account", () => {
     const { account } = await mall.client(AuthService, { service: "user" }).getAccount(asked);
     expect(account).toMatchObject({ id: user.id, email, roles: ["customer"] });
     expect(await refusal(auth().getAccount(asked))).toBe("PermissionDenied FORBIDDEN");
-    expect(await refusal(auth().getAccount(asked, bearer(tokens.accessToken)))).toBe("PermissionDenied FORBIDDEN");
-    expect(await refusal(mall.client(AuthService, { service: "gateway" }).getAccount(asked))).toBe("PermissionDenied FORBIDDEN");
+    expect(await refusal(auth().getAccount(asked, bearer(tokens.accessToken)))).toBe(
+      "PermissionDenied FORBIDDEN",
+    );
+    expect(await refusal(mall.client(AuthService, { service: "gateway" }).getAccount(asked))).toBe(
+      "PermissionDenied FORBIDDEN",
+    );
   });
 
   test("that does not exist is not found", async () => {

@@ -1,6 +1,6 @@
-import openapi from "@mall/gen/openapi/auth.json";
 import journal from "@mall/db/migrations/auth/meta/_journal.json";
-import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import openapi from "@mall/gen/openapi/auth.json";
+import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import { createAdmin } from "./application/create-admin";
 import { signingKeys } from "./application/signing-keys";

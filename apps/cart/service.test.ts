@@ -813,7 +813,7 @@ describe("REST and Connect", () => {
 });
 
 describe("work", () => {
-  test("is the same for a cart of any size: few statements, one call to the catalogue, no open transaction", async () => {
+  test("does not grow with the cart: few statements, one catalogue call, no transaction", async () => {
     for (const size of [1, 40]) {
       const { cartId, as } = await guestCart();
       const variants = Array.from({ length: size }, () => sell());

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { PaymentService, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { faultInfo } from "@mall/kernel/fault";
+import { uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { createPaymentService } from "./service";
 
@@ -22,9 +23,12 @@ const attempt = (token: string, over: { orderId?: string; capture?: boolean } = 
   capture: over.capture ?? true,
 });
 
+/** What the provider's books and our row say about a payment. */
 async function ledger(paymentId: string) {
-  const { uuidOf } = await import("@mall/kernel/id");
-  const [charge] = await mall.db.sql.unsafe("select state, amount::text, refunded::text from payment.fake_charges where key = $1", [paymentId]);
+  const [charge] = await mall.db.sql.unsafe<Record<string, string>[]>(
+    "select state, amount::text, refunded::text from payment.fake_charges where key = $1",
+    [paymentId],
+  );
   const [row] = await mall.db.sql.unsafe("select state from payment.payments where id = $1", [uuidOf(paymentId)]);
   return { charge: charge && { ...charge }, state: row?.state as string };
 }

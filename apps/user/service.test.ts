@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, type ConnectError } from "@connectrpc/connect";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { fault, faultInfo, notFound } from "@mall/kernel/fault";
@@ -19,7 +19,8 @@ beforeAll(async () => {
     neighbours: (router) =>
       router.service(AuthService, {
         async getAccount(request, context) {
-          if (!context.requestHeader.get("x-service-token")) throw fault("permission_denied", "FORBIDDEN", "no token");
+          if (!context.requestHeader.get("x-service-token"))
+            throw fault("permission_denied", "FORBIDDEN", "no token");
           asked.push(request.userId);
           if (authIsDown) throw fault("unavailable", "DATABASE_UNAVAILABLE", "down");
           const account = accounts.get(request.userId);
@@ -52,8 +53,13 @@ async function refusal(promise: Promise<unknown>) {
 
 async function rest(method: string, as: As, body?: unknown, more: Record<string, string> = {}) {
   const headers = await mall.headers(as);
-  for (const [name, value] of Object.entries({ "content-type": "application/json", ...more })) headers.set(name, value);
-  const request = new Request("http://user/v1/me", { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  for (const [name, value] of Object.entries({ "content-type": "application/json", ...more }))
+    headers.set(name, value);
+  const request = new Request("http://user/v1/me", {
+    method,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
   const response = await mall.app.fetch(request);
   return {
     status: response.status,
@@ -66,7 +72,10 @@ async function rest(method: string, as: As, body?: unknown, more: Record<string,
 let messages = 0;
 
 /** Delivers UserRegistered as the local bus does. */
-async function deliver(userId: string, { service = "auth", id = crypto.randomUUID() as string, type = "mall.auth.v1.UserRegistered" } = {}) {
+async function deliver(
+  userId: string,
+  { service = "auth", id = crypto.randomUUID() as string, type = "mall.auth.v1.UserRegistered" } = {},
+) {
   const headers = await mall.headers({ service: service as "auth" });
   const event = {
     specversion: "1.0",
@@ -79,13 +88,14 @@ async function deliver(userId: string, { service = "auth", id = crypto.randomUUI
     sequence: String(++messages),
     data: { userId },
   };
-  const response = await mall.app.fetch(new Request("http://user/events", { method: "POST", headers, body: JSON.stringify(event) }));
+  const response = await mall.app.fetch(
+    new Request("http://user/events", { method: "POST", headers, body: JSON.stringify(event) }),
+  );
   return response.status;
 }
 
 const rows = (id: string) =>
   mall.db.sql.unsafe('select email, display_name from "user".profiles p where p.id = $1::uuid', [uuidOf(id)]);
-
 
 describe("one's own profile", () => {
   test("is made from the account when it is first asked for", async () => {
@@ -93,7 +103,9 @@ describe("one's own profile", () => {
     const { status, body, etag, cacheControl } = await rest("GET", { user: { id } });
     expect(status).toBe(200);
     const at = mall.clock().toISOString().replace(".000Z", "Z");
-    expect(body).toEqual({ user: { id, email, displayName, phone: "", version: 1, createdAt: at, updatedAt: at } });
+    expect(body).toEqual({
+      user: { id, email, displayName, phone: "", version: 1, createdAt: at, updatedAt: at },
+    });
     expect({ etag, cacheControl }).toEqual({ etag: '"1"', cacheControl: "no-store" });
   });
 
@@ -114,7 +126,9 @@ describe("one's own profile", () => {
 
   test("needs a bearer token; a service token is not enough", async () => {
     expect(await refusal(mall.client(UserService).getMe({}))).toBe("Unauthenticated UNAUTHENTICATED");
-    expect(await refusal(mall.client(UserService, { service: "checkout" }).getMe({}))).toBe("Unauthenticated UNAUTHENTICATED");
+    expect(await refusal(mall.client(UserService, { service: "checkout" }).getMe({}))).toBe(
+      "Unauthenticated UNAUTHENTICATED",
+    );
     expect((await rest("GET", {})).status).toBe(401);
   });
 
@@ -145,7 +159,11 @@ describe("changing the profile", () => {
     const { id, email, displayName } = someone();
     mall.clock.advance(1);
     const named = await rest("PATCH", { user: { id } }, { displayName: "Grace" });
-    expect(named).toMatchObject({ status: 200, etag: '"2"', body: { user: { displayName: "Grace", phone: "", email, version: 2 } } });
+    expect(named).toMatchObject({
+      status: 200,
+      etag: '"2"',
+      body: { user: { displayName: "Grace", phone: "", email, version: 2 } },
+    });
     const called = await rest("PATCH", { user: { id } }, { phone: "+15551234567" });
     expect(called.body.user).toMatchObject({ displayName: "Grace", phone: "+15551234567", version: 3 });
     expect((await rest("GET", { user: { id } })).body).toEqual(called.body);
@@ -163,10 +181,17 @@ describe("changing the profile", () => {
   test("is refused when it is based on another version, by field and by If-Match", async () => {
     const { id, me } = someone();
     await me.updateMe({ displayName: "Grace" });
-    expect(await refusal(me.updateMe({ displayName: "Eve", expectedVersion: 1 }))).toBe("Aborted VERSION_MISMATCH");
+    expect(await refusal(me.updateMe({ displayName: "Eve", expectedVersion: 1 }))).toBe(
+      "Aborted VERSION_MISMATCH",
+    );
     const stale = await rest("PATCH", { user: { id } }, { displayName: "Eve" }, { "if-match": '"1"' });
     expect(stale).toMatchObject({ status: 412, body: { reason: "VERSION_MISMATCH" } });
-    const fresh = await rest("PATCH", { user: { id } }, { displayName: "Grace Hopper" }, { "if-match": '"2"' });
+    const fresh = await rest(
+      "PATCH",
+      { user: { id } },
+      { displayName: "Grace Hopper" },
+      { "if-match": '"2"' },
+    );
     expect(fresh).toMatchObject({ status: 200, etag: '"3"' });
   });
 
@@ -183,7 +208,11 @@ describe("changing the profile", () => {
   test("in different fields at once loses none", async () => {
     const { me } = someone();
     await Promise.all([me.updateMe({ displayName: "Grace" }), me.updateMe({ phone: "+15551234567" })]);
-    expect((await me.getMe({})).user).toMatchObject({ displayName: "Grace", phone: "+15551234567", version: 3 });
+    expect((await me.getMe({})).user).toMatchObject({
+      displayName: "Grace",
+      phone: "+15551234567",
+      version: 3,
+    });
   });
 
   test("changes nobody else's", async () => {
@@ -271,6 +300,8 @@ describe("the news of a registration", () => {
   });
 
   test("does not let auth call anything else", async () => {
-    expect(await refusal(mall.client(UserService, { service: "auth" }).getMe({}))).toBe("Unauthenticated UNAUTHENTICATED");
+    expect(await refusal(mall.client(UserService, { service: "auth" }).getMe({}))).toBe(
+      "Unauthenticated UNAUTHENTICATED",
+    );
   });
 });

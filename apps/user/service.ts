@@ -1,7 +1,7 @@
-import openapi from "@mall/gen/openapi/user.json";
 import journal from "@mall/db/migrations/user/meta/_journal.json";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
-import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import openapi from "@mall/gen/openapi/user.json";
+import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import type { Deps } from "./deps";
 import { userEnv } from "./env";

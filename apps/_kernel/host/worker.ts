@@ -35,17 +35,19 @@ async function drain(scope: Scope): Promise<void> {
 
 /**
  * Runs one request with connections of its own: workerd forbids I/O on behalf of another request, so a pool in module
- * scope fails now and then. They are opened at the first statement and closed after all background work.
+ * scope fails now and then. They are opened at the first statement and closed after all background work. A request
+ * whose client goes away is still worked on to its end, as on Bun: what it holds for others would never be given back.
  */
-export async function withScope<T>(context: ExecutionContext, run: () => Promise<T>): Promise<T> {
+export function withScope<T>(context: ExecutionContext, run: () => Promise<T>): Promise<T> {
   const scope: Scope = { background: [] };
-  return scopes.run(scope, async () => {
-    try {
-      return await run();
-    } finally {
-      context.waitUntil(drain(scope));
-    }
-  });
+  const answer = scopes.run(scope, run);
+  context.waitUntil(
+    answer.then(
+      () => drain(scope),
+      () => drain(scope),
+    ),
+  );
+  return answer;
 }
 
 function scopeOf(): Scope {
@@ -65,12 +67,13 @@ function requestDb(name: ServiceName, url: () => string): Db {
   );
 }
 
-const texts = (env: WorkerEnv): EnvSource =>
+/** The bindings that are texts: variables and secrets. */
+export const textsOf = (env: WorkerEnv): EnvSource =>
   Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 
 function workerResources(name: ServiceName, env: WorkerEnv, registry: Registry): Resources {
   return {
-    env: texts(env),
+    env: textsOf(env),
     db: requestDb(name, () => {
       const url = env.DB?.connectionString ?? (env.DATABASE_URL as string | undefined);
       if (!url) throw new Error("no database: bind Hyperdrive as DB");
@@ -82,7 +85,10 @@ function workerResources(name: ServiceName, env: WorkerEnv, registry: Registry):
   };
 }
 
-/** A Worker of one service. The app is built once an isolate; cron triggers run its sweep. */
+/**
+ * A Worker of one service. The app is built once an isolate. `sweep` is no HTTP route: only Workers that bind this one
+ * can call it, and the gateway's cron trigger does.
+ */
 export function workerOf(name: ServiceName, create: (resources: Resources) => MallApp) {
   let app: MallApp | undefined;
   const get = (env: WorkerEnv): MallApp => {
@@ -92,7 +98,8 @@ export function workerOf(name: ServiceName, create: (resources: Resources) => Ma
   return {
     fetch: (request: Request, env: WorkerEnv, context: ExecutionContext): Promise<Response> =>
       withScope(context, async () => get(env).fetch(request)),
-    scheduled: (_event: unknown, env: WorkerEnv, context: ExecutionContext): Promise<void> =>
+    // workerd calls functions of an object over RPC only with exactly these three parameters
+    sweep: (_event: unknown, env: WorkerEnv, context: ExecutionContext): Promise<void> =>
       withScope(context, async () => {
         const work = get(env).sweep();
         await work.catch((error) => jsonLog(name, "info")("error", "sweep failed", errorFields(error)));

@@ -1,4 +1,5 @@
-import { type DescField, type DescMessage, type JsonValue, fromJson } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type JsonValue, type Message, fromJson } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { type Violation, invalid } from "../fault";
@@ -24,10 +25,31 @@ export function violationsOf(desc: DescMessage, message: unknown): Violation[] {
   return result.violations.map((v) => ({ pointer: pointerOf(v.field as unknown as Path), detail: v.message }));
 }
 
+/** PostgreSQL stores no NUL character in a text, so no field of the contract takes one. */
+function nulViolations(desc: DescMessage, message: Message, at = "#"): Violation[] {
+  const reflected = reflect(desc, message);
+  return desc.fields.flatMap((field) => {
+    if (!reflected.isSet(field)) return [];
+    const pointer = `${at}/${field.jsonName}`;
+    const value: unknown = reflected.get(field);
+    if (field.fieldKind === "message") return nulViolations(field.message, (value as { message: Message }).message, pointer);
+    const values = field.fieldKind === "list" ? [...(value as Iterable<unknown>)] : [value];
+    return values.flatMap((item, index) => {
+      const itemPointer = field.fieldKind === "list" ? `${pointer}/${index}` : pointer;
+      if (field.fieldKind === "list" && field.message) {
+        return nulViolations(field.message, (item as { message: Message }).message, itemPointer);
+      }
+      const hasNul = typeof item === "string" && item.includes("\0");
+      return hasNul ? [{ pointer: itemPointer, detail: "must not contain the NUL character" }] : [];
+    });
+  });
+}
+
 /** Refuses requests that break the rules of their contract: VALIDATION with a pointer to each field. */
 export const validation: Interceptor = (next) => (request) => {
   if (!request.stream) {
-    const violations = violationsOf(request.method.input, request.message);
+    const { input } = request.method;
+    const violations = [...violationsOf(input, request.message), ...nulViolations(input, request.message)];
     if (violations.length > 0) throw invalid(restInputOf(request.method).named(violations));
   }
   return next(request);

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
@@ -61,5 +62,9 @@ export async function stopTestDatabases(): Promise<void> {
     const { server, name } = await template;
     await admin(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)).catch(() => {});
   }
-  if (embedded) await (await embedded).stop();
+  if (embedded) {
+    const { stop, dataDir } = await embedded;
+    await stop();
+    await rm(dataDir, { recursive: true, force: true });
+  }
 }

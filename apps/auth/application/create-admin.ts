@@ -1,7 +1,7 @@
 import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
 import { grantRoles, insertAccount } from "../db/accounts";
 import type { Deps } from "../deps";
-import { type Account, type Role, displayNameOf, registrableEmail } from "../domain/account";
+import { type Account, displayNameOf, type Role, registrableEmail } from "../domain/account";
 
 const adminRoles: Role[] = ["customer", "admin"];
 
@@ -20,10 +20,21 @@ export const createAdmin =
     const password = randomPassword();
     const passwordHash = await deps.passwords.hash(password);
     const id = deps.newId("usr");
-    const account: Account = { id, email, displayName: displayNameOf("", email), roles: adminRoles, createdAt: deps.clock() };
+    const account: Account = {
+      id,
+      email,
+      displayName: displayNameOf("", email),
+      roles: adminRoles,
+      createdAt: deps.clock(),
+    };
     return deps.db.tx(async (tx) => {
       if (await insertAccount(tx, account, passwordHash)) {
-        await deps.announce(tx, { desc: UserRegisteredSchema, data: { userId: id }, subject: id, sequence: 1 });
+        await deps.announce(tx, {
+          desc: UserRegisteredSchema,
+          data: { userId: id },
+          subject: id,
+          sequence: 1,
+        });
         return { password };
       }
       // somebody registered the address meanwhile

@@ -3,7 +3,7 @@ import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
 import { invalidCredentials } from "../domain/account";
 import { normalEmail } from "../domain/email";
-import { type SignedIn, issueTokens } from "./issue-tokens";
+import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /**
  * Starts a session. Unknown accounts cost one verification, too, and answer the same as a wrong password. A hash made
@@ -25,5 +25,8 @@ export const login =
     const expiresAt = new Date(createdAt.getTime() + deps.refreshTtlSeconds * 1000);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await insertSession(deps.db, session);
-    return { account, tokens: await issueTokens(deps, key, { ...session, generation: 1, roles: account.roles }) };
+    return {
+      account,
+      tokens: await issueTokens(deps, key, { ...session, generation: 1, roles: account.roles }),
+    };
   };

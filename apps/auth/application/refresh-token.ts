@@ -1,7 +1,12 @@
 import { findSession, revokeSession, rotateSession } from "../db/sessions";
 import type { Deps } from "../deps";
-import { judgeRefresh, parseRefreshToken, refreshTokenInvalid, refreshTokenReused } from "../domain/refresh-token";
-import { type Tokens, issueTokens } from "./issue-tokens";
+import {
+  judgeRefresh,
+  parseRefreshToken,
+  refreshTokenInvalid,
+  refreshTokenReused,
+} from "../domain/refresh-token";
+import { issueTokens, type Tokens } from "./issue-tokens";
 
 /**
  * Exchanges a refresh token for the next one and a new access token. One conditional update decides who rotates the
@@ -12,7 +17,8 @@ export const refreshToken =
   (deps: Deps) =>
   async (text: string): Promise<Tokens> => {
     const token = parseRefreshToken(text);
-    const genuine = token && deps.secrets.isSecretOf(token.secret, "refresh", token.sessionId, token.generation);
+    const genuine =
+      token && deps.secrets.isSecretOf(token.secret, "refresh", token.sessionId, token.generation);
     if (!genuine) throw refreshTokenInvalid();
     const { sessionId: id, generation } = token;
     const key = await deps.keys.current();

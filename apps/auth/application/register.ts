@@ -3,7 +3,7 @@ import { insertAccount } from "../db/accounts";
 import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
 import { type Account, displayNameOf, emailTaken, registrableEmail } from "../domain/account";
-import { type SignedIn, issueTokens } from "./issue-tokens";
+import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /** Who wants an account. */
 export interface Registration {

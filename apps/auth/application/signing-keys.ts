@@ -1,7 +1,14 @@
 import type { Kernel } from "@mall/kernel/app";
 import type { Seal } from "@mall/kernel/crypto/seal";
-import { type CryptoKey, type JWK, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from "jose";
-import { type StoredKey, insertFirstKey, listSigningKeys } from "../db/signing-keys";
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+} from "jose";
+import { insertFirstKey, listSigningKeys, type StoredKey } from "../db/signing-keys";
 
 /** The key that signs access tokens now. */
 export interface SigningKey {
@@ -24,7 +31,12 @@ const contextOf = (kid: string) => `signing-key|${kid}`;
 
 async function makeKey(seal: Seal): Promise<StoredKey> {
   const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
-  const { kty, crv, x, d } = (await exportJWK(pair.privateKey)) as { kty: string; crv: string; x: string; d: string };
+  const { kty, crv, x, d } = (await exportJWK(pair.privateKey)) as {
+    kty: string;
+    crv: string;
+    x: string;
+    d: string;
+  };
   const publicJwk = { kty, crv, x };
   const kid = await calculateJwkThumbprint(publicJwk);
   return { kid, publicJwk, sealedPrivateKey: seal.seal(Buffer.from(d), contextOf(kid)) };

@@ -1,6 +1,6 @@
 import { accounts } from "@mall/db/auth";
 import type { Session } from "@mall/kernel/db/client";
-import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import type { Id } from "@mall/kernel/id";
 import { eq, sql } from "drizzle-orm";
 import type { Account, Role } from "../domain/account";
@@ -48,19 +48,29 @@ const insert = statement("insert_account", (p: Params<Row>) =>
 );
 
 /** Inserts an account; false when its address has one already. */
-export const insertAccount = async (session: Session, account: Account, passwordHash: string): Promise<boolean> =>
-  (await insert(session, { ...account, passwordHash })).length === 1;
+export const insertAccount = async (
+  session: Session,
+  account: Account,
+  passwordHash: string,
+): Promise<boolean> => (await insert(session, { ...account, passwordHash })).length === 1;
 
-const replaceHash = statement("replace_password_hash", (p: Params<{ id: string; from: string; to: string }>) =>
-  orm
-    .update(accounts)
-    .set({ passwordHash: p.to })
-    .where(sql`${accounts.id} = ${p.id} and ${accounts.passwordHash} = ${p.from}`)
-    .returning({ id: accounts.id }),
+const replaceHash = statement(
+  "replace_password_hash",
+  (p: Params<{ id: string; from: string; to: string }>) =>
+    orm
+      .update(accounts)
+      .set({ passwordHash: p.to })
+      .where(sql`${accounts.id} = ${p.id} and ${accounts.passwordHash} = ${p.from}`)
+      .returning({ id: accounts.id }),
 );
 
 /** Replaces a hash by another one of the same password, unless the password was changed meanwhile. */
-export async function upgradePasswordHash(session: Session, id: Id<"usr">, from: string, to: string): Promise<void> {
+export async function upgradePasswordHash(
+  session: Session,
+  id: Id<"usr">,
+  from: string,
+  to: string,
+): Promise<void> {
   await replaceHash(session, { id, from, to });
 }
 

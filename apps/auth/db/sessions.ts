@@ -1,6 +1,6 @@
 import { accounts, sessions } from "@mall/db/auth";
 import type { Session as DbSession } from "@mall/kernel/db/client";
-import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf } from "@mall/kernel/id";
 import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import type { Role } from "../domain/account";
@@ -51,14 +51,22 @@ const rotate = statement("rotate_session", (p: Params<RotateParams>) =>
         eq(accounts.id, sessions.userId),
       ),
     )
-    .returning({ id: sessions.id, generation: sessions.generation, userId: sessions.userId, roles: accounts.roles }),
+    .returning({
+      id: sessions.id,
+      generation: sessions.generation,
+      userId: sessions.userId,
+      roles: accounts.roles,
+    }),
 );
 
 /**
  * Moves a live session from one generation to the next; undefined when it is not at that generation, so of all who
  * present the same refresh token at once only one gets an answer.
  */
-export async function rotateSession(session: DbSession, params: RotateParams): Promise<SessionHolder | undefined> {
+export async function rotateSession(
+  session: DbSession,
+  params: RotateParams,
+): Promise<SessionHolder | undefined> {
   const [row] = await rotate(session, params);
   return row && { ...row, roles: row.roles as Role[] };
 }

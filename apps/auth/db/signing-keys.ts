@@ -1,6 +1,6 @@
 import { type PublicKeyRow, signingKeys } from "@mall/db/auth";
 import type { Session } from "@mall/kernel/db/client";
-import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { desc, sql } from "drizzle-orm";
 
 /** A signing key as it is stored. */
@@ -25,7 +25,10 @@ export async function listSigningKeys(session: Session, retiredAfter: Date): Pro
   return rows.map((row) => ({ ...row, retiredAt: row.retiredAt ?? undefined }));
 }
 
-const insert = sqlStatement<{ kid: string; publicJwk: string; sealedPrivateKey: Uint8Array; now: Date }, object>(
+const insert = sqlStatement<
+  { kid: string; publicJwk: string; sealedPrivateKey: Uint8Array; now: Date },
+  object
+>(
   (p) => sql`insert into auth.signing_keys (kid, generation, public_jwk, sealed_private_key, created_at)
     select ${p.kid}, coalesce(max(generation), 0) + 1, ${p.publicJwk}::text::jsonb, ${p.sealedPrivateKey}::bytea,
       ${p.now}::timestamptz
@@ -34,6 +37,10 @@ const insert = sqlStatement<{ kid: string; publicJwk: string; sealedPrivateKey: 
 );
 
 /** Stores a key if none is in use; when several processes do so at once, the unique generation lets one through. */
-export async function insertFirstKey(session: Session, key: Omit<StoredKey, "retiredAt">, now: Date): Promise<void> {
+export async function insertFirstKey(
+  session: Session,
+  key: Omit<StoredKey, "retiredAt">,
+  now: Date,
+): Promise<void> {
   await insert(session, { ...key, publicJwk: JSON.stringify(key.publicJwk), now });
 }

@@ -27,13 +27,15 @@ export function registrableEmail(text: string): string {
 /** The name of a new account: as given, else what stands before the @. Fault VALIDATION for control characters. */
 export function displayNameOf(given: string, email: string): string {
   const name = given.normalize("NFC").trim();
-  if (/\p{Cc}/u.test(name)) throw invalid([{ pointer: "#/displayName", detail: "must not contain control characters" }]);
+  if (/\p{Cc}/u.test(name))
+    throw invalid([{ pointer: "#/displayName", detail: "must not contain control characters" }]);
   const chosen = name || email.slice(0, email.lastIndexOf("@"));
   return [...chosen].slice(0, nameLengthMax).join("");
 }
 
 /** EMAIL_TAKEN: the address has an account already. */
-export const emailTaken = () => fault("already_exists", "EMAIL_TAKEN", "This e-mail address has an account already.");
+export const emailTaken = () =>
+  fault("already_exists", "EMAIL_TAKEN", "This e-mail address has an account already.");
 
 /** INVALID_CREDENTIALS: the same for an unknown account and a wrong password. */
 export const invalidCredentials = () =>

@@ -22,9 +22,29 @@ describe("an e-mail address", () => {
 
   const none = [
     ...["", "@", "ada", "ada@", "@example.com", "ada@@example.com", "ada@x@example.com", "a da@example.com"],
-    ...["ada@exam ple.com", "ada@example.com:80", "ada@example.com/path", "ada@example.com?q", "ada@user:pw@host"],
-    ...["ada@[127.0.0.1]", "ada@127.0.0.1", "ada@0x7f.1", "ada@1", "ada@example..com", "ada@.com", "ada@example.com."],
-    ...["a\u0000da@example.com", "a\u200bda@example.com", "a\u202eda@example.com", "\ud800@example.com", "ada@%65xample.com"],
+    ...[
+      "ada@exam ple.com",
+      "ada@example.com:80",
+      "ada@example.com/path",
+      "ada@example.com?q",
+      "ada@user:pw@host",
+    ],
+    ...[
+      "ada@[127.0.0.1]",
+      "ada@127.0.0.1",
+      "ada@0x7f.1",
+      "ada@1",
+      "ada@example..com",
+      "ada@.com",
+      "ada@example.com.",
+    ],
+    ...[
+      "a\u0000da@example.com",
+      "a\u200bda@example.com",
+      "a\u202eda@example.com",
+      "\ud800@example.com",
+      "ada@%65xample.com",
+    ],
     ...[`${"a".repeat(243)}@example.com`, `ada@${"ü".repeat(70)}.example`],
   ];
   for (const text of none) {

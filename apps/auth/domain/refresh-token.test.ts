@@ -12,10 +12,20 @@ describe("the text of a refresh token", () => {
 
   for (const text of [
     ...["", ".", "..", sessionId, `${sessionId}.1`, `${sessionId}..${secret}`, `${sessionId}.0.${secret}`],
-    ...[`${sessionId}.01.${secret}`, `${sessionId}.-1.${secret}`, `${sessionId}.1.${secret}s`, `${sessionId}.1.${secret}.`],
-    ...[`${sessionId}.9999999999.${secret}`, `usr${sessionId.slice(3)}.1.${secret}`, ` ${sessionId}.1.${secret}`],
+    ...[
+      `${sessionId}.01.${secret}`,
+      `${sessionId}.-1.${secret}`,
+      `${sessionId}.1.${secret}s`,
+      `${sessionId}.1.${secret}.`,
+    ],
+    ...[
+      `${sessionId}.9999999999.${secret}`,
+      `usr${sessionId.slice(3)}.1.${secret}`,
+      ` ${sessionId}.1.${secret}`,
+    ],
   ]) {
-    test(`is not ${JSON.stringify(text).slice(0, 50)}`, () => expect(parseRefreshToken(text)).toBeUndefined());
+    test(`is not ${JSON.stringify(text).slice(0, 50)}`, () =>
+      expect(parseRefreshToken(text)).toBeUndefined());
   }
 });
 

@@ -1,4 +1,4 @@
-import { type HashCost, type Passwords, costParts, hashCost, parsePhc } from "./port";
+import { costParts, type HashCost, hashCost, type Passwords, parsePhc } from "./port";
 
 /** Bun's own argon2id: native code on its thread pool, so hashing blocks nobody else. */
 export const bunPasswords = (cost: HashCost = hashCost): Passwords => ({

@@ -3,7 +3,8 @@ import type { HashCost, Passwords } from "./port";
 
 const cheap: HashCost = { memoryKib: 64, passes: 1 };
 /** A hash of "correct horse" made by OpenSSL (crypto.argon2Sync of Node 24), which is neither driver. */
-const foreign = "$argon2id$v=19$m=19456,t=2,p=1$ZWRnZW1hbGwtdmVjdG9yLQ$oQK4CLcJpsim0KvXS0xR0Kin8gS23GJVuSlrid3jmTE";
+const foreign =
+  "$argon2id$v=19$m=19456,t=2,p=1$ZWRnZW1hbGwtdmVjdG9yLQ$oQK4CLcJpsim0KvXS0xR0Kin8gS23GJVuSlrid3jmTE";
 
 /** What every driver of the password port must do. */
 export function passwordContract(name: string, make: (cost: HashCost) => Passwords): void {

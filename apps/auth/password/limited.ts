@@ -37,7 +37,9 @@ export function limitedPasswords(
 
   function take<T>(work: () => Promise<T>): Promise<T> {
     if (running >= limits.concurrentMax && waiting.length >= limits.waitingMax) {
-      throw fault("unavailable", "OVERLOADED", "Too many people are signing in at the moment.", { retryAfterSeconds: 2 });
+      throw fault("unavailable", "OVERLOADED", "Too many people are signing in at the moment.", {
+        retryAfterSeconds: 2,
+      });
     }
     const result = inTurn(work);
     background(result.catch(() => {}));

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { argon2idAsync } from "@noble/hashes/argon2.js";
-import { type HashCost, type Passwords, costParts, formatPhc, hashCost, parsePhc } from "./port";
+import { costParts, formatPhc, type HashCost, hashCost, type Passwords, parsePhc } from "./port";
 
 const derive = (password: string, salt: Uint8Array, { memoryKib, passes }: HashCost, bytes: number) =>
   argon2idAsync(password, salt, { m: memoryKib, t: passes, p: 1, dkLen: bytes });

@@ -86,7 +86,10 @@ describe("limits on hashing", () => {
 
   test("hand each hash to the host, which keeps it alive when the client goes away", async () => {
     const kept: Promise<unknown>[] = [];
-    const limited = limitedPasswords(bunPasswords({ memoryKib: 64, passes: 1 }), (work) => void kept.push(work));
+    const limited = limitedPasswords(
+      bunPasswords({ memoryKib: 64, passes: 1 }),
+      (work) => void kept.push(work),
+    );
     await limited.hash("correct horse");
     await limited.verify("correct horse", "nonsense").catch(ignore);
     expect(await Promise.allSettled(kept)).toEqual([

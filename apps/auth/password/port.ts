@@ -34,7 +34,8 @@ export interface Phc {
   hash: Uint8Array;
 }
 
-const phcPattern = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=1\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,86})$/;
+const phcPattern =
+  /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=1\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,86})$/;
 
 /** Reads a PHC string of argon2id, version 19, one lane. Throws Error when it is none. */
 export function parsePhc(text: string): Phc {

@@ -1,5 +1,5 @@
-import type { Hono } from "hono";
 import { databaseFault } from "@mall/kernel/db/client";
+import type { Hono } from "hono";
 import type { SigningKeys } from "../application/signing-keys";
 
 const maxAgeSeconds = 300;

@@ -15,7 +15,9 @@ export const authRpc = (deps: Deps): Implementation =>
   implement(AuthService, {
     register: async (request) => signedInToMessage(await register(deps)(request)),
     login: async (request) => signedInToMessage(await login(deps)(request)),
-    refreshToken: async (request) => ({ tokens: tokensToMessage(await refreshToken(deps)(request.refreshToken)) }),
+    refreshToken: async (request) => ({
+      tokens: tokensToMessage(await refreshToken(deps)(request.refreshToken)),
+    }),
     async logout(_, context) {
       await logout(deps)(context.values.get(requestKey).actor.user!.sessionId as Id<"ses">);
       return {};

@@ -10,8 +10,9 @@ import { holdOf } from "./hold";
 import { findOffers } from "./offers";
 
 /**
- * Adds units of a variant that is sold. Stock is not asked: the line says what is available. Faults CART_NOT_FOUND,
- * CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH, CART_LIMIT, QUANTITY_LIMIT, VARIANT_NOT_FOUND.
+ * Adds units of a variant that is sold. Stock is not asked: the line says what is available. Faults
+ * CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH, CART_LIMIT, QUANTITY_LIMIT,
+ * VARIANT_NOT_FOUND.
  */
 export const addItem =
   (deps: Deps) =>

@@ -9,7 +9,10 @@ export interface CartChange {
   expectedVersion?: number;
 }
 
-/** The outcome of a change that was let in. Faults CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH. */
+/**
+ * The outcome of a change that was let in. Faults CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED,
+ * VERSION_MISMATCH.
+ */
 export function admit(outcome: Outcome | undefined, expectedVersion: number | undefined): Outcome {
   if (!outcome) throw notFound("CART");
   if (!outcome.changed) checkWritable(outcome, expectedVersion);

@@ -4,8 +4,8 @@ import { convertLines } from "../db/carts";
 import type { Deps } from "../deps";
 
 /**
- * Ends the cart that a checkout has locked; a repetition changes nothing. Fault CART_LOCKED when the checkout does not
- * have the cart, CART_NOT_FOUND when there is none.
+ * Ends the cart that a checkout has locked; a repetition changes nothing. Fault CART_LOCKED when the checkout
+ * does not have the cart, CART_NOT_FOUND when there is none.
  */
 export const convertCart =
   (deps: Pick<Deps, "db" | "clock">) =>

@@ -11,7 +11,7 @@ export interface CreatedCart {
   secret?: string;
 }
 
-/** Creates a cart; a signed-in user's active cart is returned when there is one, also to parallel requests. */
+/** Creates a cart, or finds the one a signed-in user has already, also when parallel requests create it. */
 export const createCart =
   (deps: Deps) =>
   async (actor: Actor): Promise<CreatedCart> => {

@@ -7,9 +7,9 @@ import { type CartLine, cartConverted, cartLocked } from "../domain/cart";
 import { holdOf } from "./hold";
 
 /**
- * Locks the actor's cart for a checkout and returns its lines in order; locking again with the same checkout is no
- * error. The version stays, since the lines do: after a failed checkout the customer goes on where they were. Faults
- * CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, CART_EMPTY.
+ * Locks the actor's cart for a checkout and returns its lines in order; locking again with the same checkout
+ * is no error. The version stays, since the lines do: after a failed checkout the customer goes on where they
+ * were. Faults CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, CART_EMPTY.
  */
 export const lockCart =
   (deps: Deps) =>

@@ -9,8 +9,8 @@ import { readCart } from "./get-cart";
 import { holdOf } from "./hold";
 
 /**
- * Sets the units of a line; a repetition changes nothing, not even the version. Faults CART_NOT_FOUND, CART_LOCKED,
- * CART_CONVERTED, VERSION_MISMATCH, ITEM_NOT_FOUND.
+ * Sets the units of a line; a repetition changes nothing, not even the version. Faults CART_NOT_FOUND,
+ * CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH, ITEM_NOT_FOUND.
  */
 export const setItemQuantity =
   (deps: Deps) =>

@@ -101,13 +101,15 @@ export async function insertCart(
   return { id, userId, state: "OPEN", version: 1, createdAt: now, updatedAt: now, lines: [] };
 }
 
-// Every change below is one statement that locks the cart's row first: what follows decides on the newest row, and the
-// row that comes back says why nothing was done. Lines are seen as of the start of the statement; limits that must
-// hold against concurrent changes therefore are CHECKs on the cart's row or the line's own row.
+// Every change below is one statement that locks the cart's row first: what follows decides on the newest
+// row, and the row that comes back says why nothing was done. Lines are seen as of the start of the
+// statement; limits that must hold against concurrent changes therefore are CHECKs on the cart's row or the
+// line's own row.
 const held = (
   p: Params<HeldParams>,
 ) => sql`select id, state, checkout_id, version, line_count from "cart".carts
-  where id = ${p.cartId}::uuid and (user_id = ${p.userId}::uuid or (user_id is null and ${p.bySecret}::boolean))
+  where id = ${p.cartId}::uuid
+    and (user_id = ${p.userId}::uuid or (user_id is null and ${p.bySecret}::boolean))
   for update`;
 
 interface ChangeParams extends HeldParams {
@@ -160,7 +162,7 @@ const add = sqlStatement<ChangeParams & { variantId: string; quantity: number },
     from held left join line on true`,
 );
 
-/** Adds units of a variant to a cart. Faults QUANTITY_LIMIT and CART_LIMIT; undefined when the cart is not held. */
+/** Adds units of a variant. Faults QUANTITY_LIMIT and CART_LIMIT; undefined when the cart is not held. */
 export async function addUnits(
   session: Session,
   change: Change,
@@ -184,12 +186,13 @@ const set = sqlStatement<ChangeParams & { variantId: string; quantity: number },
       update "cart".carts c set version = held.version + 1, updated_at = ${p.now}::timestamptz
       from held, line where c.id = held.id
     )
-    select held.state, held.version, exists (select from line) as changed, exists (
-      select from "cart".cart_items i where i.cart_id = held.id and i.variant_id = ${p.variantId}::uuid) as known
+    select held.state, held.version, exists (select from line) as changed,
+      exists (select from "cart".cart_items i
+        where i.cart_id = held.id and i.variant_id = ${p.variantId}::uuid) as known
     from held`,
 );
 
-/** Sets the units of a line; a line that has them already is no change. Undefined when the cart is not held. */
+/** Sets the units of a line, which is no change if it has them. Undefined when the cart is not held. */
 export async function setUnits(
   session: Session,
   change: Change,
@@ -266,7 +269,8 @@ export async function lockLines(
   const rows = await lock(session, { ...heldParams(held), checkoutId: uuidOf(checkoutId) });
   const [row] = rows;
   if (!row) return undefined;
-  // a change that committed while this statement waited for the row is in the version but not in the lines it saw
+  // a change that committed while this statement waited for the row is in the version but not in the lines it
+  // saw
   const lines =
     row.seen === row.version
       ? rows.flatMap(({ variant, quantity }) =>
@@ -291,17 +295,16 @@ export async function unlockLines(
 }
 
 const convert = sqlStatement<{ cartId: string; checkoutId: string; now: Date }, { converted: boolean }>(
-  (
-    p,
-  ) => sql`with held as (select id, state, checkout_id from "cart".carts where id = ${p.cartId}::uuid for update),
-    converted as (
+  (p) => sql`with held as (
+      select id, state, checkout_id from "cart".carts where id = ${p.cartId}::uuid for update
+    ), converted as (
       update "cart".carts c set state = 'CONVERTED', updated_at = ${p.now}::timestamptz
       from held where c.id = held.id and held.state = 'LOCKED' and held.checkout_id = ${p.checkoutId}::uuid
     )
     select coalesce(state <> 'OPEN' and checkout_id = ${p.checkoutId}::uuid, false) as converted from held`,
 );
 
-/** Ends a cart that this checkout has locked; whether the checkout has it. Undefined when there is no such cart. */
+/** Ends a cart that this checkout has locked; whether it has it. Undefined when there is no such cart. */
 export const convertLines = async (
   session: Session,
   cartId: Id<"cart">,

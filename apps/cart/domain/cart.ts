@@ -45,8 +45,8 @@ export const cartLimit = () =>
   });
 
 /**
- * Refuses a change of a cart that is not open (CART_LOCKED, CART_CONVERTED) or not at the version the change is based
- * on (VERSION_MISMATCH).
+ * Refuses a change of a cart that is not open (CART_LOCKED, CART_CONVERTED) or not at the version the change
+ * is based on (VERSION_MISMATCH).
  */
 export function checkWritable(
   cart: { state: CartState; version: number },
@@ -60,7 +60,7 @@ export function checkWritable(
   });
 }
 
-/** The lines with units of a variant added, at the end when it is new. Faults QUANTITY_LIMIT and CART_LIMIT. */
+/** The lines with units of a variant added, at the end if it is new. Faults QUANTITY_LIMIT, CART_LIMIT. */
 export function withUnits(lines: readonly CartLine[], added: CartLine): CartLine[] {
   const known = lines.find((line) => line.variantId === added.variantId);
   if (!known && lines.length >= linesMax) throw cartLimit();

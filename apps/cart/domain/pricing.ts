@@ -66,8 +66,9 @@ function priceLine(line: CartLine, offer: Offer | undefined, currency: string): 
 }
 
 /**
- * A cart at the prices of the offers. A line without an offer stays, costs nothing and has the issue UNAVAILABLE;
- * discounts, shipping and tax are zero. Fault CURRENCY_MISMATCH when a price is not in `currency`.
+ * A cart at the prices of the offers. A line without an offer stays, costs nothing and has the issue
+ * UNAVAILABLE; discounts, shipping and tax are zero. Fault CURRENCY_MISMATCH when a price is not in
+ * `currency`.
  */
 export function priceCart(cart: Cart, offers: Offers, currency: string): PricedCart {
   const lines = cart.lines.map((line) => priceLine(line, offers.get(line.variantId), currency));

@@ -27,6 +27,7 @@ describe(`bad input (${hostKind})`, () => {
     ["a quantity with a fraction", { quantity: 1.5 }, "#/quantity"],
     ["a malformed variant id", { variantId: "nonsense" }, "#/variantId"],
     ["an id of another kind", { variantId: unknownId("prod") }, "#/variantId"],
+    ["a NUL character", { variantId: "var_\u0000" }, "#/variantId"],
     ["an unknown field", { price: "1" }, "#/price"],
     ["a field of the path", { cartId: unknownId("cart") }, "#/cartId"],
   ])("%s is refused with its pointer", async (_name, over, pointer) => {

@@ -13,7 +13,7 @@ export interface BrokenRecord {
 }
 
 /** Longest record that is read, in bytes; it also bounds how far an unclosed quote is searched for its end. */
-export const recordBytesMax = 524_288;
+export const recordBytesMax = 262_144;
 /** After this many broken records the quotes of a text are beyond repair. */
 export const brokenRecordsMax = 100;
 

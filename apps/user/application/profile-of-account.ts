@@ -1,6 +1,6 @@
 import type { Id } from "@mall/kernel/id";
 import type { Deps } from "../deps";
-import { type Profile, newProfile } from "../domain/profile";
+import { newProfile, type Profile } from "../domain/profile";
 
 /** The profile that a user starts with, as auth knows the account. Fault ACCOUNT_NOT_FOUND, from auth. */
 export const profileOfAccount =

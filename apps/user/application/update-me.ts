@@ -2,7 +2,7 @@ import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { lockProfile, updateProfile } from "../db/profiles";
 import type { Deps } from "../deps";
-import { type Profile, type ProfileChanges, changeProfile } from "../domain/profile";
+import { changeProfile, type Profile, type ProfileChanges } from "../domain/profile";
 import { getMe } from "./get-me";
 
 /** Changes a user's profile, which is made from the account when it is missing. Faults VERSION_MISMATCH, VALIDATION. */

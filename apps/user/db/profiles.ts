@@ -1,6 +1,6 @@
 import { profiles } from "@mall/db/user";
 import type { Session, Tx } from "@mall/kernel/db/client";
-import { type Params, orm, statement } from "@mall/kernel/db/statement";
+import { orm, type Params, statement } from "@mall/kernel/db/statement";
 import type { Id } from "@mall/kernel/id";
 import { eq } from "drizzle-orm";
 import type { Profile } from "../domain/profile";

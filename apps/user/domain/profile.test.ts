@@ -5,14 +5,22 @@ import { changeProfile, newProfile } from "./profile";
 const born = new Date("2026-01-01T00:00:00Z");
 const later = new Date("2026-01-02T00:00:00Z");
 const id = "usr_01jjjjjjjjjjjjjjjjjjjjjjjj" as const;
-const ada = { ...newProfile({ id, email: "ada@example.com", displayName: "Ada" }, born), phone: "+15551234567", version: 3 };
+const ada = {
+  ...newProfile({ id, email: "ada@example.com", displayName: "Ada" }, born),
+  phone: "+15551234567",
+  version: 3,
+};
 
 function refusal(run: () => unknown) {
   try {
     run();
   } catch (error) {
     const info = faultInfo(error);
-    return { reason: info?.reason, pointers: info?.violations.map((v) => v.pointer), metadata: info?.metadata };
+    return {
+      reason: info?.reason,
+      pointers: info?.violations.map((v) => v.pointer),
+      metadata: info?.metadata,
+    };
   }
 }
 

@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { ServiceName } from "@mall/kernel/topology";
+import { type EnvironmentName, type WorkerName, bindingsOf, deployOrder, environmentNames, wranglerText } from "./gen-wrangler";
+import { root, startWrangler } from "./wrangler";
+
+const usage = `Usage: npm run deploy -- --env <${environmentNames.join("|")}> [--dry-run] [--first]
+  --dry-run  builds and checks every Worker, uploads nothing
+  --first    the environment does not exist yet: Workers that send events to later ones are deployed twice`;
+
+interface Options {
+  environment: EnvironmentName;
+  dryRun: boolean;
+  first: boolean;
+}
+
+function readOptions(args: string[]): Options | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { env: { type: "string" }, "dry-run": { type: "boolean" }, first: { type: "boolean" } },
+    });
+    const environment = environmentNames.find((name) => name === values.env);
+    return environment && { environment, dryRun: values["dry-run"] ?? false, first: values.first ?? false };
+  } catch {
+    return undefined;
+  }
+}
+
+/** One upload: a Worker with the bindings it can have at that moment. */
+interface Step {
+  name: WorkerName;
+  bindings: ServiceName[];
+}
+
+/**
+ * Uploads in an order in which every callee exists before its caller. Listeners to events can form circles with them,
+ * so on a first deploy a Worker goes up without the ones that are missing, and once more at the end.
+ */
+export function deploySteps(first: boolean): Step[] {
+  const order = deployOrder();
+  const whole = order.map((name) => ({ name, bindings: bindingsOf(name) }));
+  if (!first) return whole;
+  const missing = (step: Step, index: number) => step.bindings.filter((to) => order.indexOf(to) > index);
+  const early = whole.map((step, index) => ({
+    ...step,
+    bindings: step.bindings.filter((to) => !missing(step, index).includes(to)),
+  }));
+  return [...early, ...whole.filter((step, index) => missing(step, index).length > 0)];
+}
+
+/** Writes the configuration of a step beside the committed ones, because its paths are relative to that folder. */
+async function configOf({ name, bindings }: Step): Promise<{ path: string; remove(): Promise<void> }> {
+  if (bindings.length === bindingsOf(name).length) return { path: `wrangler/${name}.jsonc`, remove: async () => {} };
+  const path = `wrangler/.first-${name}.jsonc`;
+  await Bun.write(join(root, path), wranglerText(name, bindings));
+  return { path, remove: () => rm(join(root, path)) };
+}
+
+/** Deploys one Worker. Returns what it weighs; throws Error with wrangler's output when that failed or warned. */
+async function deploy(step: Step, { environment, dryRun }: Options, outdir: string): Promise<string> {
+  const config = await configOf(step);
+  try {
+    const args = ["deploy", "-c", config.path, `--env=${environment === "dev" ? "" : environment}`];
+    const child = startWrangler([...args, ...(dryRun ? ["--dry-run", "--outdir", join(outdir, step.name)] : [])], process.env, "pipe");
+    const [out, err, code] = await Promise.all([
+      new Response(child.stdout as ReadableStream).text(),
+      new Response(child.stderr as ReadableStream).text(),
+      child.exited,
+    ]);
+    if (code !== 0 || /WARNING/.test(out + err)) throw new Error(`${step.name} (exit ${code}):\n${out}${err}`);
+    return /Total Upload: (.*)/.exec(out)?.[1] ?? "";
+  } finally {
+    await config.remove();
+  }
+}
+
+/** Deploys all Workers of an environment, one after the other; stops at the first that fails. */
+async function deployAll(options: Options): Promise<void> {
+  const outdir = await mkdtemp(join(tmpdir(), "mall-deploy-"));
+  try {
+    for (const step of deploySteps(options.first)) {
+      const weight = await deploy(step, options, outdir);
+      console.log(`${step.name.padEnd(10)} ${weight}`);
+    }
+  } finally {
+    await rm(outdir, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const options = readOptions(Bun.argv.slice(2));
+  if (!options) {
+    console.error(usage);
+    process.exit(2);
+  }
+  try {
+    await deployAll(options);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,118 @@
+import { type ServiceName, calls, serviceNames, serviceOfPackage, subscriptions } from "@mall/kernel/topology";
+import deployment from "../wrangler/deployment.json";
+
+/** A Worker of the mall; its script is `mall-<name>`, with the environment appended outside dev. */
+export type WorkerName = ServiceName | "gateway";
+export type EnvironmentName = keyof typeof deployment;
+
+export const workerNames: readonly WorkerName[] = [...serviceNames, "gateway"];
+export const environmentNames = Object.keys(deployment) as EnvironmentName[];
+
+/** What a deployment fills in by itself, in wrangler/deployment.json. */
+interface Deployment {
+  /** Id of the Hyperdrive configuration of each service. */
+  hyperdrive: Partial<Record<ServiceName, string>>;
+  /** Variables of all Workers, on top of MALL_ENV. */
+  vars: Record<string, string>;
+  /** Routes or custom domains of the gateway, as wrangler takes them; without any it lives on workers.dev. */
+  routes: readonly object[];
+}
+
+/** Stands where no Hyperdrive configuration is named; local runs do not look at it, and Cloudflare refuses it. */
+const noHyperdrive = "0".repeat(32);
+
+/** Services this one may call by the call table; each needs auth's public keys. */
+const callsOf = (name: WorkerName): ServiceName[] =>
+  serviceNames.filter((other) => other !== name && (other === "auth" || calls[name].includes(other)));
+
+/** Services that listen to events of this one. */
+const listenersOf = (name: WorkerName): ServiceName[] =>
+  Object.entries(subscriptions).flatMap(([type, listeners]) => (serviceOfPackage(type) === name ? listeners : []));
+
+/** The service bindings of a Worker. */
+export const bindingsOf = (name: WorkerName): ServiceName[] => {
+  const targets = new Set([...callsOf(name), ...listenersOf(name)]);
+  return serviceNames.filter((other) => targets.has(other));
+};
+
+/** All Workers, each after those it calls. Only listeners to events can come later than who binds them. */
+export function deployOrder(): WorkerName[] {
+  const ordered = new Set<WorkerName>();
+  const visit = (name: WorkerName) => {
+    for (const callee of callsOf(name)) visit(callee);
+    ordered.add(name);
+  };
+  for (const name of workerNames) visit(name);
+  return [...ordered];
+}
+
+const scriptName = (name: WorkerName, environment: EnvironmentName): string =>
+  environment === "dev" ? `mall-${name}` : `mall-${name}-${environment}`;
+
+/** The keys that wrangler does not inherit from the top level. */
+function environmentOf(name: WorkerName, environment: EnvironmentName, bindings: readonly ServiceName[]) {
+  const given: Deployment = deployment[environment];
+  const own = { vars: { ...given.vars, MALL_ENV: environment } };
+  const services = bindings.map((other) => ({
+    binding: other.toUpperCase(),
+    service: scriptName(other, environment),
+  }));
+  // dev has a key in the code; wrangler refuses to forget the others
+  const secrets = environment === "dev" ? {} : { secrets: { required: ["MALL_MASTER_KEY"] } };
+  if (name === "gateway") return { ...own, ...secrets, services, ...(given.routes.length > 0 ? { routes: given.routes } : {}) };
+  return { ...own, ...secrets, services, hyperdrive: [{ binding: "DB", id: given.hyperdrive[name] ?? noHyperdrive }] };
+}
+
+/** The gateway has the documentation page's files and the mall's one cron trigger. */
+const gatewayOnly = {
+  assets: {
+    directory: "../node_modules/swagger-ui-dist",
+    binding: "ASSETS",
+    run_worker_first: true,
+    html_handling: "none",
+    not_found_handling: "none",
+  },
+  triggers: { crons: ["* * * * *"] },
+};
+
+/** The wrangler configuration of a Worker; dev is its top level. `bindings` other than its own serve a first deploy. */
+export function wranglerConfig(name: WorkerName, bindings: readonly ServiceName[] = bindingsOf(name)) {
+  const [top, ...others] = environmentNames;
+  return {
+    $schema: "../node_modules/wrangler/config-schema.json",
+    name: scriptName(name, top!),
+    main: `../apps/${name}/worker.ts`,
+    compatibility_date: "2026-11-01",
+    compatibility_flags: ["nodejs_compat"],
+    minify: true,
+    workers_dev: name === "gateway",
+    preview_urls: false,
+    observability: { enabled: true },
+    ...(name === "gateway" ? gatewayOnly : {}),
+    ...environmentOf(name, top!, bindings),
+    env: Object.fromEntries(others.map((environment) => [environment, environmentOf(name, environment, bindings)])),
+  };
+}
+
+const header =
+  "// Written by infra/gen-wrangler.ts from apps/_kernel/topology.ts and wrangler/deployment.json: change those.\n";
+
+/** The text of a configuration file, formatted as the repository is. */
+export function wranglerText(name: WorkerName, bindings?: readonly ServiceName[]): string {
+  const json = JSON.stringify(wranglerConfig(name, bindings));
+  const biome = Bun.spawnSync(["node_modules/.bin/biome", "format", "--stdin-file-path=wrangler/x.jsonc"], {
+    cwd: `${import.meta.dir}/..`,
+    stdin: Buffer.from(header + json),
+  });
+  if (!biome.success) throw new Error(`biome cannot format the configuration of ${name}: ${biome.stderr}`);
+  return biome.stdout.toString();
+}
+
+/** Writes wrangler/<name>.jsonc of every Worker. */
+export async function generateWrangler(): Promise<void> {
+  for (const name of workerNames) {
+    await Bun.write(new URL(`../wrangler/${name}.jsonc`, import.meta.url), wranglerText(name));
+  }
+}
+
+if (import.meta.main) await generateWrangler();

@@ -1,0 +1,92 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { calls, serviceNames, subscriptions } from "@mall/kernel/topology";
+import deployment from "../wrangler/deployment.json";
+import { deploySteps } from "./deploy";
+import { type WorkerName, bindingsOf, deployOrder, environmentNames, workerNames, wranglerConfig } from "./gen-wrangler";
+
+type Config = ReturnType<typeof wranglerConfig>;
+type Environment = Config["env"][string] & { hyperdrive?: { binding: string; id: string }[] };
+
+const fileOf = async (name: WorkerName): Promise<Config> =>
+  (await import(`../wrangler/${name}.jsonc`, { with: { type: "jsonc" } })).default;
+
+/** dev is the top level, the others stand under env. */
+const sectionOf = (config: Config, environment: string): Environment =>
+  environment === "dev" ? (config as unknown as Environment) : config.env[environment]!;
+
+describe("the Worker configurations", () => {
+  test("in wrangler/ are what the topology says; `bun run gen` writes them", async () => {
+    for (const name of workerNames) expect(await fileOf(name)).toEqual(wranglerConfig(name));
+  });
+
+  test("exist for every service and the gateway, with an entry that exists", async () => {
+    expect([...workerNames].sort()).toEqual([...serviceNames, "gateway" as const].sort());
+    for (const name of workerNames) {
+      const { main } = await fileOf(name);
+      expect(existsSync(new URL(`../wrangler/${main}`, import.meta.url))).toBe(true);
+    }
+  });
+
+  test("bind each allowed callee, auth for its public keys and listeners to events, in every environment", async () => {
+    for (const name of workerNames) {
+      const config = await fileOf(name);
+      for (const environment of environmentNames) {
+        const targets = new Set<string>([...calls[name], "auth"]);
+        for (const [type, listeners] of Object.entries(subscriptions)) {
+          if (type.startsWith(`mall.${name}.`)) for (const listener of listeners) targets.add(listener);
+        }
+        targets.delete(name);
+        const suffix = environment === "dev" ? "" : `-${environment}`;
+        const expected = [...targets].map((to) => [to.toUpperCase(), `mall-${to}${suffix}`]);
+        const bound = sectionOf(config, environment).services.map(({ binding, service }) => [binding, service]);
+        expect(bound.sort()).toEqual(expected.sort());
+      }
+    }
+  });
+
+  test("are complete in every environment: profile, database, master key", async () => {
+    expect(environmentNames).toEqual(["dev", "test", "production"]);
+    for (const name of workerNames) {
+      const config = await fileOf(name);
+      for (const environment of environmentNames) {
+        const section = sectionOf(config, environment);
+        expect(section.vars).toEqual({ ...deployment[environment].vars, MALL_ENV: environment });
+        expect(section.hyperdrive?.map(({ binding }) => binding)).toEqual(name === "gateway" ? undefined : ["DB"]);
+        const { secrets } = section as { secrets?: { required: string[] } };
+        expect(secrets?.required).toEqual(environment === "dev" ? undefined : ["MALL_MASTER_KEY"]);
+      }
+    }
+  });
+
+  test("show only the gateway to the internet", async () => {
+    for (const name of workerNames) {
+      const config = await fileOf(name);
+      expect([config.workers_dev, config.preview_urls]).toEqual([name === "gateway", false]);
+    }
+  });
+
+  test("hold no secret", async () => {
+    for (const name of workerNames) expect(JSON.stringify(await fileOf(name))).not.toMatch(/MASTER_KEY":|postgres:/);
+  });
+});
+
+test("Workers deploy after those they call", () => {
+  const order = deployOrder();
+  expect([...order].sort()).toEqual([...workerNames].sort());
+  expect(order.at(-1)).toBe("gateway");
+  for (const name of workerNames) {
+    for (const callee of calls[name]) expect(order.indexOf(callee)).toBeLessThan(order.indexOf(name));
+  }
+});
+
+test("a first deploy binds only what is already there, and everything in the end", () => {
+  const there = new Set<string>();
+  const bound = new Map<string, string[]>();
+  for (const { name, bindings } of deploySteps(true)) {
+    for (const to of bindings) expect(there).toContain(to);
+    there.add(name);
+    bound.set(name, bindings);
+  }
+  for (const name of workerNames) expect(bound.get(name)).toEqual(bindingsOf(name));
+});
