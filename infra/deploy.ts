@@ -3,7 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ServiceName } from "@mall/kernel/topology";
-import { type EnvironmentName, type WorkerName, bindingsOf, deployOrder, environmentNames, wranglerText } from "./gen-wrangler";
+import {
+  bindingsOf,
+  deployOrder,
+  type EnvironmentName,
+  environmentNames,
+  type WorkerName,
+  wranglerText,
+} from "./gen-wrangler";
 import { root, startWrangler } from "./wrangler";
 
 const usage = `Usage: npm run deploy -- --env <${environmentNames.join("|")}> [--dry-run] [--first]
@@ -53,7 +60,8 @@ export function deploySteps(first: boolean): Step[] {
 
 /** Writes the configuration of a step beside the committed ones, because its paths are relative to that folder. */
 async function configOf({ name, bindings }: Step): Promise<{ path: string; remove(): Promise<void> }> {
-  if (bindings.length === bindingsOf(name).length) return { path: `wrangler/${name}.jsonc`, remove: async () => {} };
+  if (bindings.length === bindingsOf(name).length)
+    return { path: `wrangler/${name}.jsonc`, remove: async () => {} };
   const path = `wrangler/.first-${name}.jsonc`;
   await Bun.write(join(root, path), wranglerText(name, bindings));
   return { path, remove: () => rm(join(root, path)) };
@@ -64,13 +72,18 @@ async function deploy(step: Step, { environment, dryRun }: Options, outdir: stri
   const config = await configOf(step);
   try {
     const args = ["deploy", "-c", config.path, `--env=${environment === "dev" ? "" : environment}`];
-    const child = startWrangler([...args, ...(dryRun ? ["--dry-run", "--outdir", join(outdir, step.name)] : [])], process.env, "pipe");
+    const child = startWrangler(
+      [...args, ...(dryRun ? ["--dry-run", "--outdir", join(outdir, step.name)] : [])],
+      process.env,
+      "pipe",
+    );
     const [out, err, code] = await Promise.all([
-      new Response(child.stdout as ReadableStream).text(),
-      new Response(child.stderr as ReadableStream).text(),
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
       child.exited,
     ]);
-    if (code !== 0 || /WARNING/.test(out + err)) throw new Error(`${step.name} (exit ${code}):\n${out}${err}`);
+    if (code !== 0 || /WARNING/.test(out + err))
+      throw new Error(`${step.name} (exit ${code}):\n${out}${err}`);
     return /Total Upload: (.*)/.exec(out)?.[1] ?? "";
   } finally {
     await config.remove();

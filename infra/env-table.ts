@@ -21,7 +21,8 @@ const hostRows: [string, string, string, string][] = [
   ["MALL_DATA_DIR", "dev, mall", ".mall", "Folder of the embedded PostgreSQL."],
 ];
 
-const schemas = {
+/** The environment schema of every service; "" is what all understand. */
+export const schemas = {
   "": baseEnv,
   auth: authEnv,
   user: userEnv,

@@ -1,4 +1,10 @@
-import { type ServiceName, calls, serviceNames, serviceOfPackage, subscriptions } from "@mall/kernel/topology";
+import {
+  calls,
+  type ServiceName,
+  serviceNames,
+  serviceOfPackage,
+  subscriptions,
+} from "@mall/kernel/topology";
 import deployment from "../wrangler/deployment.json";
 
 /** A Worker of the mall; its script is `mall-<name>`, with the environment appended outside dev. */
@@ -27,7 +33,9 @@ const callsOf = (name: WorkerName): ServiceName[] =>
 
 /** Services that listen to events of this one. */
 const listenersOf = (name: WorkerName): ServiceName[] =>
-  Object.entries(subscriptions).flatMap(([type, listeners]) => (serviceOfPackage(type) === name ? listeners : []));
+  Object.entries(subscriptions).flatMap(([type, listeners]) =>
+    serviceOfPackage(type) === name ? listeners : [],
+  );
 
 /** The service bindings of a Worker. */
 export const bindingsOf = (name: WorkerName): ServiceName[] => {
@@ -59,8 +67,14 @@ function environmentOf(name: WorkerName, environment: EnvironmentName, bindings:
   }));
   // dev has a key in the code; wrangler refuses to forget the others
   const secrets = environment === "dev" ? {} : { secrets: { required: ["MALL_MASTER_KEY"] } };
-  if (name === "gateway") return { ...own, ...secrets, services, ...(given.routes.length > 0 ? { routes: given.routes } : {}) };
-  return { ...own, ...secrets, services, hyperdrive: [{ binding: "DB", id: given.hyperdrive[name] ?? noHyperdrive }] };
+  if (name === "gateway")
+    return { ...own, ...secrets, services, ...(given.routes.length > 0 ? { routes: given.routes } : {}) };
+  return {
+    ...own,
+    ...secrets,
+    services,
+    hyperdrive: [{ binding: "DB", id: given.hyperdrive[name] ?? noHyperdrive }],
+  };
 }
 
 /** The gateway has the documentation page's files and the mall's one cron trigger. */
@@ -90,7 +104,9 @@ export function wranglerConfig(name: WorkerName, bindings: readonly ServiceName[
     observability: { enabled: true },
     ...(name === "gateway" ? gatewayOnly : {}),
     ...environmentOf(name, top!, bindings),
-    env: Object.fromEntries(others.map((environment) => [environment, environmentOf(name, environment, bindings)])),
+    env: Object.fromEntries(
+      others.map((environment) => [environment, environmentOf(name, environment, bindings)]),
+    ),
   };
 }
 

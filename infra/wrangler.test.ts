@@ -3,7 +3,14 @@ import { existsSync } from "node:fs";
 import { calls, serviceNames, subscriptions } from "@mall/kernel/topology";
 import deployment from "../wrangler/deployment.json";
 import { deploySteps } from "./deploy";
-import { type WorkerName, bindingsOf, deployOrder, environmentNames, workerNames, wranglerConfig } from "./gen-wrangler";
+import {
+  bindingsOf,
+  deployOrder,
+  environmentNames,
+  type WorkerName,
+  workerNames,
+  wranglerConfig,
+} from "./gen-wrangler";
 
 type Config = ReturnType<typeof wranglerConfig>;
 type Environment = Config["env"][string] & { hyperdrive?: { binding: string; id: string }[] };
@@ -39,7 +46,10 @@ describe("the Worker configurations", () => {
         targets.delete(name);
         const suffix = environment === "dev" ? "" : `-${environment}`;
         const expected = [...targets].map((to) => [to.toUpperCase(), `mall-${to}${suffix}`]);
-        const bound = sectionOf(config, environment).services.map(({ binding, service }) => [binding, service]);
+        const bound = sectionOf(config, environment).services.map(({ binding, service }) => [
+          binding,
+          service,
+        ]);
         expect(bound.sort()).toEqual(expected.sort());
       }
     }
@@ -52,7 +62,9 @@ describe("the Worker configurations", () => {
       for (const environment of environmentNames) {
         const section = sectionOf(config, environment);
         expect(section.vars).toEqual({ ...deployment[environment].vars, MALL_ENV: environment });
-        expect(section.hyperdrive?.map(({ binding }) => binding)).toEqual(name === "gateway" ? undefined : ["DB"]);
+        expect(section.hyperdrive?.map(({ binding }) => binding)).toEqual(
+          name === "gateway" ? undefined : ["DB"],
+        );
         const { secrets } = section as { secrets?: { required: string[] } };
         expect(secrets?.required).toEqual(environment === "dev" ? undefined : ["MALL_MASTER_KEY"]);
       }
@@ -67,7 +79,8 @@ describe("the Worker configurations", () => {
   });
 
   test("hold no secret", async () => {
-    for (const name of workerNames) expect(JSON.stringify(await fileOf(name))).not.toMatch(/MASTER_KEY":|postgres:/);
+    for (const name of workerNames)
+      expect(JSON.stringify(await fileOf(name))).not.toMatch(/MASTER_KEY":|postgres:/);
   });
 });
 

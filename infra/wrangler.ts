@@ -14,12 +14,12 @@ const quiet = {
 };
 
 /** Starts wrangler on the repository's own Node, since it needs a newer one than a machine may have. */
-export function startWrangler(args: readonly string[], env: EnvSource, out: "inherit" | "pipe") {
+export function startWrangler(args: readonly string[], env: EnvSource, stderr: "inherit" | "pipe") {
   return Bun.spawn([`${root}/node_modules/.bin/wrangler`, ...args], {
     cwd: root,
     env: { ...env, ...quiet, PATH: `${root}/node_modules/.bin:${process.env.PATH}` },
     stdin: "ignore",
-    stdout: out,
-    stderr: out,
+    stdout: "pipe",
+    stderr,
   });
 }

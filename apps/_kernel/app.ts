@@ -111,9 +111,9 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     seal: (purpose) => sealer(env.MALL_MASTER_KEY, `${name}/${purpose}`),
     client: (desc) => clientOf(desc, registry, tokens, clock),
     relay: relayNow,
-    async announce(tx, event) {
-      await outbox.announce(tx, event);
-      if (subscriptions[event.desc.typeName]) dirty.add(tx);
+    async announce(tx, ...events) {
+      await outbox.announce(tx, ...events);
+      if (events.some(({ desc }) => subscriptions[desc.typeName])) dirty.add(tx);
     },
     answers: createAnswers({
       db,

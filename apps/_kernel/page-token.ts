@@ -7,10 +7,14 @@ const digest = (query: string) => createHash("sha256").update(query).digest("bas
 export const pageToken = (query: string, position: string): string =>
   Buffer.from(`${digest(query)}${position}`).toString("base64url");
 
-/** The position in a token; undefined for the first page. Fault VALIDATION when it belongs to another query. */
+/** Fault VALIDATION: the token is none, or belongs to another query. */
+export const foreignToken = () =>
+  invalid([{ parameter: "pageToken", pointer: "#/pageToken", detail: "is not a page token of this query" }]);
+
+/** The position in a token; undefined for the first page. It comes from the client: check it before use. */
 export function pagePosition(query: string, token: string): string | undefined {
   if (token === "") return undefined;
   const text = Buffer.from(token, "base64url").toString();
   if (text.length > 12 && text.startsWith(digest(query))) return text.slice(12);
-  throw invalid([{ pointer: "#/pageToken", parameter: "pageToken", detail: "is not a page token of this query" }]);
+  throw foreignToken();
 }

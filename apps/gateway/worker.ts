@@ -1,4 +1,4 @@
-import { type ExecutionContext, type WorkerEnv, textsOf } from "@mall/kernel/host/worker";
+import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/worker";
 import { errorFields, jsonLog } from "@mall/kernel/log";
 import { bindingsRegistry } from "@mall/kernel/registry/http";
 import { serviceNames } from "@mall/kernel/topology";

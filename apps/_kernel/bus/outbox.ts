@@ -19,11 +19,16 @@ export interface CloudEvent {
   data: JsonValue;
 }
 
-/** Publishes an event with the state change of the same transaction. */
-export type Announce = <D extends DescMessage>(
-  tx: Tx,
-  event: { desc: D; data: MessageInitShape<D>; subject: string; sequence: number },
-) => Promise<void>;
+/** What happened to one subject; `sequence` is its version after it. */
+export interface Happening<D extends DescMessage> {
+  desc: D;
+  data: MessageInitShape<D>;
+  subject: string;
+  sequence: number;
+}
+
+/** Publishes events with the state change of the same transaction, in one statement however many there are. */
+export type Announce = <D extends DescMessage>(tx: Tx, ...events: Happening<D>[]) => Promise<void>;
 
 interface OutboxRow {
   id: string;
@@ -49,12 +54,11 @@ export interface Outbox {
 /** The outbox in the PostgreSQL schema of a service. */
 export function outboxOf(schema: string, clock: () => Date): Outbox {
   const table = sql.raw(`"${schema}"."outbox"`);
-  const insert = sqlStatement<
-    { id: string; type: string; subject: string; sequence: number; data: string; now: Date; dueAt: Date | null },
-    object
-  >(
+  const insert = sqlStatement<{ rows: string; now: Date }, object>(
     (p) => sql`insert into ${table} (id, type, subject, sequence, data, created_at, due_at)
-      values (${p.id}, ${p.type}, ${p.subject}, ${p.sequence}, ${p.data}::text::jsonb, ${p.now}, ${p.dueAt})`,
+      select id, type, subject, sequence, data, ${p.now}::timestamptz, case when listened then ${p.now}::timestamptz end
+      from jsonb_to_recordset(${p.rows}::text::jsonb)
+        as event(id uuid, type text, subject text, sequence int, data jsonb, listened boolean)`,
   );
   const take = sqlStatement<{ now: Date; leasedUntil: Date }, OutboxRow>(
     (p) => sql`update ${table} set attempts = attempts + 1, due_at = ${p.leasedUntil}
@@ -68,19 +72,18 @@ export function outboxOf(schema: string, clock: () => Date): Outbox {
     (p) => sql`update ${table} set due_at = ${p.dueAt}, dead_at = ${p.deadAt}, last_error = ${p.error} where id = ${p.id}`,
   );
   return {
-    async announce(tx, { desc, data, subject, sequence }) {
+    async announce(tx, ...events) {
       const now = clock();
-      const json = toJson(desc, create(desc, data), { alwaysEmitImplicit: true });
-      await insert(tx, {
+      const rows = events.map(({ desc, data, subject, sequence }) => ({
         id: uuidv7(now.getTime()),
         type: desc.typeName,
         subject,
         sequence,
-        data: JSON.stringify(json),
-        now,
-        // nobody listens: it is history from the start and costs the relay nothing
-        dueAt: subscriptions[desc.typeName] ? now : null,
-      });
+        data: toJson(desc, create(desc, data), { alwaysEmitImplicit: true }),
+        // without a listener it is history from the start and costs the relay nothing
+        listened: subscriptions[desc.typeName] !== undefined,
+      }));
+      await insert(tx, { rows: JSON.stringify(rows), now });
     },
     async take(session, now, leaseSeconds) {
       const rows = await take(session, { now, leasedUntil: new Date(now.getTime() + leaseSeconds * 1000) });

@@ -35,11 +35,22 @@ export interface ConnectOptions {
   /** Most connections at once. */
   max?: number;
   applicationName?: string;
+  /**
+   * Who sets role and limits: this connection as it starts, or, behind a pooler that shares its connections, the login
+   * in the database (`alter role … set …`), and nothing is sent. Default "startup".
+   */
+  settings?: "startup" | "login";
 }
 
 /** Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. */
 export function connect(options: ConnectOptions): postgres.Sql {
   const user = decodeURIComponent(new URL(options.url).username);
+  const settings = {
+    statement_timeout: 10_000,
+    lock_timeout: 5_000,
+    idle_in_transaction_session_timeout: 15_000,
+    ...(options.role && options.role !== user ? { role: options.role } : {}),
+  };
   return postgres(options.url, {
     max: options.max ?? 10,
     fetch_types: false,
@@ -48,10 +59,7 @@ export function connect(options: ConnectOptions): postgres.Sql {
     onnotice: () => {},
     connection: {
       application_name: options.applicationName ?? "mall",
-      statement_timeout: 10_000,
-      lock_timeout: 5_000,
-      idle_in_transaction_session_timeout: 15_000,
-      ...(options.role && options.role !== user ? { role: options.role } : {}),
+      ...(options.settings === "login" ? {} : settings),
     },
   });
 }

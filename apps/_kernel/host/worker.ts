@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type postgres from "postgres";
 import type { MallApp, Resources } from "../app";
-import { type Db, connect, createDb } from "../db/client";
+import { connect, createDb, type Db } from "../db/client";
 import type { EnvSource } from "../env";
 import { errorFields, jsonLog } from "../log";
 import { bindingsRegistry } from "../registry/http";
@@ -56,29 +56,30 @@ function scopeOf(): Scope {
   return scope;
 }
 
-function requestDb(name: ServiceName, url: () => string): Db {
+/** Two connections a request at most: Hyperdrive pools behind them, and its pool cannot take a role from us. */
+function requestDb(name: ServiceName, env: WorkerEnv): Db {
+  const open = () => {
+    if (!env.DB) throw new Error("no database: bind Hyperdrive as DB");
+    const settings = env.DATABASE_SETTINGS === "startup" ? "startup" : "login";
+    const applicationName = `mall-${name}-worker`;
+    return connect({ url: env.DB.connectionString, role: `mall_${name}`, max: 2, applicationName, settings });
+  };
   return createDb(
-    () => {
-      const scope = scopeOf();
-      scope.sql ??= connect({ url: url(), role: `mall_${name}`, max: 2, applicationName: `mall-${name}-worker` });
-      return scope.sql;
-    },
+    () => (scopeOf().sql ??= open()),
     async () => {},
   );
 }
 
 /** The bindings that are texts: variables and secrets. */
 export const textsOf = (env: WorkerEnv): EnvSource =>
-  Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+  Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
 
 function workerResources(name: ServiceName, env: WorkerEnv, registry: Registry): Resources {
   return {
     env: textsOf(env),
-    db: requestDb(name, () => {
-      const url = env.DB?.connectionString ?? (env.DATABASE_URL as string | undefined);
-      if (!url) throw new Error("no database: bind Hyperdrive as DB");
-      return url;
-    }),
+    db: requestDb(name, env),
     registry,
     clock: () => new Date(),
     background: (work) => void scopeOf().background.push(work),

@@ -1,6 +1,6 @@
 import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
-import type { Id } from "@mall/kernel/id";
-import { pagePosition, pageToken } from "@mall/kernel/page-token";
+import { type Id, isId } from "@mall/kernel/id";
+import { foreignToken, pagePosition, pageToken } from "@mall/kernel/page-token";
 import { requestKey } from "@mall/kernel/rpc/context";
 import { type Implementation, implement } from "@mall/kernel/rpc/server";
 import { cancelOrder } from "../application/cancel-order";
@@ -20,8 +20,9 @@ export const orderRpc = (deps: Deps): Implementation =>
     },
     async listOrders(request, context) {
       const userId = context.values.get(requestKey).actor.user!.id;
-      const after = pagePosition(`orders|${userId}`, request.pageToken) as Id<"ord"> | undefined;
-      const page = await listOrders(deps)(userId, { size: request.pageSize ?? 20, after });
+      const after = pagePosition(`orders|${userId}`, request.pageToken);
+      if (after !== undefined && !isId(after)) throw foreignToken();
+      const page = await listOrders(deps)(userId, { size: request.pageSize ?? 20, after: after as Id<"ord"> | undefined });
       return {
         orders: page.orders.map(orderToMessage),
         nextPageToken: page.next ? pageToken(`orders|${userId}`, page.next) : "",

@@ -1,0 +1,1 @@
+export const docsAsset = async (_name: string): Promise<Response | undefined> => undefined;

@@ -1,0 +1,21 @@
+import { notFound } from "@mall/kernel/fault";
+import type { Id } from "@mall/kernel/id";
+import { endHold, findHold, lockStock } from "../db/stock";
+import type { Deps } from "../deps";
+import { holdExpired, isHeld } from "../domain/stock";
+
+/** Turns a checkout's hold into sold units; a repetition changes nothing. Faults: HOLD_EXPIRED, HOLD_NOT_FOUND. */
+export const claimStock =
+  (deps: Pick<Deps, "db" | "clock">) =>
+  (checkoutId: Id<"chk">): Promise<void> =>
+    deps.db.tx(async (tx) => {
+      const now = deps.clock();
+      const held = await findHold(tx, checkoutId);
+      if (!held) throw notFound("HOLD");
+      if (held.hold.state === "claimed") return;
+      if (!isHeld(held.hold, now)) throw holdExpired();
+      await lockStock(tx, held.lines.map((line) => line.variantId), now);
+      if (await endHold(tx, held, "claimed", now)) return;
+      const ended = await findHold(tx, checkoutId);
+      if (ended?.hold.state !== "claimed") throw holdExpired();
+    });

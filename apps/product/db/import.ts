@@ -1,0 +1,155 @@
+import type { Tx } from "@mall/kernel/db/client";
+import { sqlStatement } from "@mall/kernel/db/statement";
+import { type Id, idOf, uuidv7 } from "@mall/kernel/id";
+import { sql } from "drizzle-orm";
+import { type ImportedProduct, slugOf } from "../domain/shopify-csv";
+
+const lockImport = sqlStatement<object, object>(() => sql`select pg_advisory_xact_lock(hashtext('product.import'))`);
+
+/** Lets one import run at a time. */
+export async function lockImports(tx: Tx): Promise<void> {
+  await lockImport(tx, {});
+}
+
+const selectKnown = sqlStatement<{ handles: string; skus: string }, { kind: string; name: string; id: string; product_id: string }>(
+  (p) => sql`select 'product' as kind, handle as name, id, id as product_id from product.products
+      where handle in (select jsonb_array_elements_text(${p.handles}::text::jsonb))
+    union all
+    select 'variant', sku, id, product_id from product.variants
+      where sku in (select jsonb_array_elements_text(${p.skus}::text::jsonb))`,
+);
+
+/** What exists already: product ids by handle; variant and product ids by SKU. */
+export async function findKnown(tx: Tx, products: readonly ImportedProduct[]) {
+  const rows = await selectKnown(tx, {
+    handles: JSON.stringify(products.map((p) => p.handle)),
+    skus: JSON.stringify(products.flatMap((p) => p.variants.map((v) => v.sku))),
+  });
+  return {
+    productIds: new Map(rows.filter((r) => r.kind === "product").map((r) => [r.name, r.id])),
+    variants: new Map(rows.filter((r) => r.kind === "variant").map((r) => [r.name, { id: r.id, productId: r.product_id }])),
+  };
+}
+
+/** An imported product with the UUIDs it will be stored under. */
+export interface Placed {
+  id: string;
+  product: ImportedProduct;
+  variantIds: string[];
+}
+
+const upsertProducts = sqlStatement<{ rows: string; now: Date }, { id: string; version: number; created: boolean }>(
+  (p) => sql`insert into product.products as held (id, handle, title, description, vendor, status, media, price_min,
+      created_at, updated_at)
+    select id, handle, title, description, vendor, status, media, price_min, ${p.now}::timestamptz, ${p.now}::timestamptz
+    from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, handle text, title text, description text, vendor text,
+      status text, media jsonb, price_min bigint)
+    on conflict (handle) do update set title = excluded.title, description = excluded.description,
+      vendor = excluded.vendor, status = excluded.status, media = excluded.media, price_min = excluded.price_min,
+      version = held.version + 1, updated_at = excluded.updated_at
+    returning id, version, version = 1 as created`,
+);
+
+const withdraw = sqlStatement<{ ids: string }, object>(
+  (p) => sql`update product.variants set sold = false where product_id = any(string_to_array(${p.ids}, ',')::uuid[])`,
+);
+
+const upsertVariants = sqlStatement<{ rows: string }, object>(
+  (p) => sql`insert into product.variants as held (id, product_id, sku, title, position, price, compare_at_price,
+      currency, options, sold)
+    select id, product_id, sku, title, position, price, compare_at_price, currency, options, true
+    from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, product_id uuid, sku text, title text, position int,
+      price bigint, compare_at_price bigint, currency text, options jsonb)
+    on conflict (id) do update set title = excluded.title, position = excluded.position, price = excluded.price,
+      compare_at_price = excluded.compare_at_price, currency = excluded.currency, options = excluded.options, sold = true`,
+);
+
+// Stock of variants that exist is left alone unless set_stock; reserved units are never taken away.
+const upsertStock = sqlStatement<{ rows: string; setStock: boolean; now: Date }, object>(
+  (p) => sql`with given as (
+      select * from jsonb_to_recordset(${p.rows}::text::jsonb)
+        as r(variant_id uuid, tracked boolean, quantity int, movement_id uuid)
+    ), before as (
+      select s.variant_id, s.on_hand, s.reserved from product.stock s
+      where s.variant_id in (select variant_id from given) order by s.variant_id for no key update
+    ), target as (
+      select g.variant_id, g.tracked, g.movement_id, b.on_hand as old,
+        case when b.on_hand is null then g.quantity
+          when ${p.setStock} and g.tracked then greatest(g.quantity, b.reserved) else b.on_hand end as new
+      from given g left join before b on b.variant_id = g.variant_id
+    ), written as (
+      insert into product.stock as held (variant_id, tracked, on_hand) select variant_id, tracked, new from target
+      on conflict (variant_id) do update set tracked = excluded.tracked, on_hand = excluded.on_hand,
+        version = held.version + case when held.on_hand <> excluded.on_hand then 1 else 0 end
+    )
+    insert into product.stock_movements (id, variant_id, kind, delta, at)
+    select movement_id, variant_id, 'import', new - coalesce(old, 0), ${p.now} from target where new <> coalesce(old, 0)`,
+);
+
+const linkCategories = sqlStatement<{ categories: string; links: string }, object>(
+  (p) => sql`with given as (
+      select * from jsonb_to_recordset(${p.categories}::text::jsonb) as r(id uuid, slug text, title text)
+    ), stored as (
+      insert into product.categories (id, slug, title) select id, slug, title from given
+      on conflict (slug) do update set title = excluded.title returning id, slug
+    )
+    insert into product.product_categories (product_id, category_id, position)
+    select l.product_id, stored.id, l.position
+    from jsonb_to_recordset(${p.links}::text::jsonb) as l(product_id uuid, slug text, position int)
+    join stored on stored.slug = l.slug`,
+);
+
+const unlinkCategories = sqlStatement<{ ids: string }, object>(
+  (p) => sql`delete from product.product_categories where product_id = any(string_to_array(${p.ids}, ',')::uuid[])`,
+);
+
+const lowestPrice = (product: ImportedProduct): string =>
+  String(product.variants.reduce((lowest, v) => (v.price < lowest ? v.price : lowest), product.variants[0]!.price));
+
+async function storeVariants(tx: Tx, placed: readonly Placed[], options: { currency: string; setStock: boolean; now: Date }) {
+  const rows = placed.flatMap(({ id, product, variantIds }) =>
+    product.variants.map((variant, position) => ({ id: variantIds[position]!, product_id: id, position, variant })),
+  );
+  await withdraw(tx, { ids: placed.map((p) => p.id).join(",") });
+  await upsertVariants(tx, {
+    rows: JSON.stringify(
+      rows.map(({ id, product_id, position, variant }) => ({
+        ...{ id, product_id, position, sku: variant.sku, title: variant.title, options: variant.options },
+        ...{ price: String(variant.price), compare_at_price: variant.compareAtPrice?.toString(), currency: options.currency },
+      })),
+    ),
+  });
+  const stock = rows.map(({ id, variant }) => ({
+    ...{ variant_id: id, tracked: variant.trackInventory, quantity: variant.onHand },
+    movement_id: uuidv7(options.now.getTime()),
+  }));
+  await upsertStock(tx, { rows: JSON.stringify(stock), setStock: options.setStock, now: options.now });
+}
+
+async function storeCategories(tx: Tx, placed: readonly Placed[], now: Date): Promise<void> {
+  const titles = new Map(placed.flatMap(({ product }) => product.categories.map((title) => [slugOf(title), title] as const)));
+  const categories = [...titles].map(([slug, title]) => ({ id: uuidv7(now.getTime()), slug, title }));
+  const links = placed.flatMap(({ id, product }) =>
+    product.categories.map((title, position) => ({ product_id: id, slug: slugOf(title), position })),
+  );
+  await unlinkCategories(tx, { ids: placed.map((p) => p.id).join(",") });
+  await linkCategories(tx, { categories: JSON.stringify(categories), links: JSON.stringify(links) });
+}
+
+/** Stores products with variants, stock and categories in a constant number of statements. */
+export async function storeProducts(
+  tx: Tx,
+  placed: readonly Placed[],
+  options: { currency: string; setStock: boolean; now: Date },
+): Promise<{ id: Id<"prod">; version: number; created: boolean }[]> {
+  const rows = placed.map(({ id, product }) => ({
+    ...{ id, handle: product.handle, title: product.title, description: product.description, vendor: product.vendor },
+    ...{ status: product.published ? "published" : "draft", price_min: lowestPrice(product) },
+    media: product.media.map(({ url, alt }) => ({ url, alt })),
+  }));
+  const stored = await upsertProducts(tx, { rows: JSON.stringify(rows), now: options.now });
+  await storeVariants(tx, placed, options);
+  await storeCategories(tx, placed, options.now);
+  return stored.map((row) => ({ ...row, id: idOf("prod", row.id) }));
+}
+

@@ -1,0 +1,102 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  AdjustStockResponseSchema,
+  InventoryService,
+  ReceiveStockResponseSchema,
+} from "@mall/gen/mall/product/v1/inventory_pb";
+import { type ListProductsRequest, ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { type Id, idOf, isId, uuidOf } from "@mall/kernel/id";
+import { foreignToken, pagePosition, pageToken } from "@mall/kernel/page-token";
+import { ticketKey } from "@mall/kernel/rpc/idempotency";
+import { type Implementation, implement } from "@mall/kernel/rpc/server";
+import { adjustStock } from "../application/adjust-stock";
+import { batchGetVariants } from "../application/batch-get-variants";
+import { claimStock } from "../application/claim-stock";
+import { extendStock } from "../application/extend-stock";
+import { getProduct } from "../application/get-product";
+import { getStock } from "../application/get-stock";
+import { importProducts } from "../application/import-products";
+import { listProducts } from "../application/list-products";
+import { receiveStock } from "../application/receive-stock";
+import { releaseStock } from "../application/release-stock";
+import { reserveStock } from "../application/reserve-stock";
+import type { Deps } from "../deps";
+import type { PagePosition, Sort } from "../domain/catalogue";
+import type { StockLine } from "../domain/stock";
+import { productToMessage, stockToMessage, variantToMessage } from "./codec";
+
+/** What a page token is bound to. */
+const queryOf = ({ category, q, sort }: ListProductsRequest) => JSON.stringify(["products", category, q, sort || "newest"]);
+
+const idLength = "prod_".length + 26;
+
+/** The position in a page token; one that was tampered with is refused like one of another query. */
+function positionOf(request: ListProductsRequest): PagePosition | undefined {
+  const text = pagePosition(queryOf(request), request.pageToken);
+  if (text === undefined) return undefined;
+  const [id, value] = [text.slice(0, idLength), text.slice(idLength)];
+  const isPrice = request.sort === "price" || request.sort === "-price";
+  if (!isId(id) || (isPrice && !/^[0-9]{1,18}$/.test(value))) throw foreignToken();
+  return { value, id: uuidOf(id) };
+}
+
+/** ProductService on the application's use cases. */
+export const productRpc = (deps: Deps): Implementation =>
+  implement(ProductService, {
+    async listProducts(request) {
+      const { products, next } = await listProducts(deps)({
+        sort: (request.sort || "newest") as Sort,
+        category: request.category || undefined,
+        words: request.q,
+        after: positionOf(request),
+        size: request.pageSize ?? 20,
+      });
+      const nextPageToken = next ? pageToken(queryOf(request), idOf("prod", next.id) + next.value) : "";
+      return { products: products.map(productToMessage), nextPageToken };
+    },
+    getProduct: async ({ productId }) => ({ product: productToMessage(await getProduct(deps)(productId as Id<"prod">)) }),
+    async batchGetVariants({ variantIds }) {
+      const found = await batchGetVariants(deps)(variantIds as Id<"var">[]);
+      return { variants: found.map((sold) => ({ ...sold, variant: variantToMessage(sold.variant) })) };
+    },
+    importProducts: ({ csv, setStock }) => importProducts(deps)(csv, setStock),
+  });
+
+/** InventoryService on the application's use cases. */
+export const inventoryRpc = (deps: Deps): Implementation =>
+  implement(InventoryService, {
+    getStock: async ({ variantId }) => ({ stock: stockToMessage(await getStock(deps)(variantId as Id<"var">)) }),
+    async adjustStock({ variantId, delta, note, expectedVersion }, context) {
+      const input = { variantId: variantId as Id<"var">, delta, note, expectedVersion };
+      const stock = await adjustStock(deps)(input, context.values.get(ticketKey)!, (done) => ({
+        ...{ kind: "message", status: 200 },
+        message: toBinary(AdjustStockResponseSchema, create(AdjustStockResponseSchema, { stock: stockToMessage(done) })),
+      }));
+      return { stock: stockToMessage(stock) };
+    },
+    async receiveStock({ variantId, quantity, note }, context) {
+      const input = { variantId: variantId as Id<"var">, quantity, note };
+      const stock = await receiveStock(deps)(input, context.values.get(ticketKey)!, (done) => ({
+        ...{ kind: "message", status: 200 },
+        message: toBinary(ReceiveStockResponseSchema, create(ReceiveStockResponseSchema, { stock: stockToMessage(done) })),
+      }));
+      return { stock: stockToMessage(stock) };
+    },
+    async reserveStock({ checkoutId, lines, expiresAt }) {
+      const until = expiresAt && timestampDate(expiresAt);
+      return { holdId: await reserveStock(deps)(checkoutId as Id<"chk">, lines as unknown as StockLine[], until) };
+    },
+    async extendStock({ checkoutId, expiresAt }) {
+      await extendStock(deps)(checkoutId as Id<"chk">, expiresAt && timestampDate(expiresAt));
+      return {};
+    },
+    async claimStock({ checkoutId }) {
+      await claimStock(deps)(checkoutId as Id<"chk">);
+      return {};
+    },
+    async releaseStock({ checkoutId }) {
+      await releaseStock(deps)(checkoutId as Id<"chk">);
+      return {};
+    },
+  });
