@@ -90,7 +90,7 @@ function startCron(base: string, intervalMs: number): () => void {
     if (isRunning) return;
     isRunning = true;
     // a sweep that is missed comes with the next one
-    await fetch(`${base}/cdn-cgi/handler/scheduled`, { signal: AbortSignal.timeout(30_000) }).catch(() => {});
+    await fetch(`${base}/cdn-cgi/local/scheduled`, { signal: AbortSignal.timeout(30_000) }).catch(() => {});
     isRunning = false;
   }, intervalMs);
   return () => clearInterval(timer);
@@ -132,7 +132,8 @@ EdgeMall is ready in workerd after ${Math.round(performance.now() - startedMs)} 
   REST, Connect, gRPC-Web  http://localhost:${port}
   Documentation            http://localhost:${port}/docs
 `);
-if ((await workers.exited) !== 0 && !isStopping) {
+await workers.exited;
+if (!isStopping) {
   console.error("wrangler ended by itself");
   await database.stop();
   process.exit(1);

@@ -1,4 +1,4 @@
 import { afterAll } from "bun:test";
-import { stopTestDatabases } from "@mall/kernel/testing/database";
+import { runCleanup } from "@mall/kernel/testing/cleanup";
 
-afterAll(stopTestDatabases);
+afterAll(runCleanup, 60_000);

@@ -1,5 +1,5 @@
-import { type DescMethod, type DescService, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import type { DescEnum, DescEnumValue, DescField, DescFile, DescMessage } from "@bufbuild/protobuf";
+import { createFileRegistry, type DescMethod, type DescService, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 
@@ -9,11 +9,16 @@ const root = new URL("../..", import.meta.url).pathname;
 
 /** The proto services of the mall as `buf build` sees them: unlike generated code, with their comments. */
 export async function readContract(): Promise<DescService[]> {
-  const buf = Bun.spawn([`${root}/node_modules/.bin/buf`, "build", "-o", "-"], { cwd: root, stderr: "inherit" });
+  const buf = Bun.spawn([`${root}/node_modules/.bin/buf`, "build", "-o", "-"], {
+    cwd: root,
+    stderr: "inherit",
+  });
   const image = new Uint8Array(await new Response(buf.stdout).arrayBuffer());
   if ((await buf.exited) !== 0) throw new Error("buf cannot build the contract");
   const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, image));
-  return [...registry].filter((desc) => desc.kind === "service").filter((s) => s.typeName.startsWith("mall."));
+  return [...registry]
+    .filter((desc) => desc.kind === "service")
+    .filter((s) => s.typeName.startsWith("mall."));
 }
 
 /** The methods of services that have a REST route. */

@@ -3,11 +3,11 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import {
   type FieldRules,
   FieldRulesSchema,
+  field as fieldRules,
   Ignore,
   Int32RulesSchema,
   RepeatedRulesSchema,
   StringRulesSchema,
-  field as fieldRules,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { z } from "@hono/zod-openapi";
 
@@ -64,7 +64,8 @@ export const itemRulesOf = (field: DescField): FieldRules | undefined => {
  */
 export function withRules(schema: z.ZodType, rules: FieldRules | undefined, where: string): z.ZodType {
   if (!rules) return schema;
-  const unknown = (name: string) => new Error(`${where}: the rule ${name} has no OpenAPI form yet (infra/openapi/rules.ts)`);
+  const unknown = (name: string) =>
+    new Error(`${where}: the rule ${name} has no OpenAPI form yet (infra/openapi/rules.ts)`);
   const reflected = reflect(FieldRulesSchema, rules);
   for (const { name, oneof } of reflected.fields.filter((f) => reflected.isSet(f))) {
     if (!handledElsewhere.has(name) && oneof?.name !== "type") throw unknown(name);

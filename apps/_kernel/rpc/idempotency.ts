@@ -7,7 +7,7 @@ import type { Db, Session, Tx } from "../db/client";
 import type { IdempotencyStore, KeyRef } from "../db/idempotency";
 import { type FaultCode, codeName, fault, faultInfo } from "../fault";
 import type { Actor } from "../identity/actor";
-import { requestKey, statusKey } from "./context";
+import { currentRequest, requestKey, statusKey } from "./context";
 import { policyOf } from "./policy";
 
 /** An answer that a key replays: a message, or a business refusal. */
@@ -29,8 +29,8 @@ const storedReasons = new Set(["PAYMENT_DECLINED", "OUT_OF_STOCK", "PRICE_CHANGE
 /** Whether an error is a refusal that a key must replay. */
 export const isStoredRefusal = (error: unknown): boolean => storedReasons.has(faultInfo(error)?.reason ?? "");
 
-/** The refusal as it is stored. */
-export function faultAnswer(error: ConnectError, requestId: string): Refusal {
+/** The refusal as it is stored, with the id of the request that met it first. */
+export function faultAnswer(error: ConnectError): Refusal {
   const info = faultInfo(error);
   return {
     kind: "fault",
@@ -38,7 +38,7 @@ export function faultAnswer(error: ConnectError, requestId: string): Refusal {
     reason: info?.reason ?? "",
     message: error.rawMessage,
     metadata: info?.metadata ?? {},
-    requestId: info?.requestId || requestId,
+    requestId: info?.requestId || currentRequest.getStore()?.requestId || crypto.randomUUID(),
   };
 }
 
@@ -129,7 +129,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
 
   const interceptor: Interceptor = (next) => async (request) => {
     if (request.stream || policyOf(request.method)?.idempotency !== Idempotency.KEY_REQUIRED) return next(request);
-    const { actor, requestId } = request.contextValues.get(requestKey);
+    const { actor } = request.contextValues.get(requestKey);
     const bytes = toBinary(request.method.input, request.message as MessageShape<typeof request.method.input>);
     const ticket: Ticket = {
       scope: scopeOf(actor),
@@ -150,7 +150,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
         throw inFlight();
       }
       if (!isStoredRefusal(error)) throw error;
-      const refusal = faultAnswer(error as ConnectError, requestId);
+      const refusal = faultAnswer(error as ConnectError);
       await settle(deps.db, ticket, refusal, ticket.fingerprint);
       throw toFault(refusal);
     }

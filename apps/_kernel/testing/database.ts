@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +6,7 @@ import postgres from "postgres";
 import { migrate } from "../db/migrate";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../postgres/embedded";
 import { serviceNames } from "../topology";
+import { atEnd } from "./cleanup";
 
 let embedded: Promise<EmbeddedPostgres> | undefined;
 let template: Promise<{ server: string; name: string }> | undefined;
@@ -14,8 +14,17 @@ let template: Promise<{ server: string; name: string }> | undefined;
 async function serverUrl(): Promise<string> {
   const given = process.env.DATABASE_URL;
   if (given) return given;
-  embedded ??= startEmbeddedPostgres({ dataDir: join(tmpdir(), `mall-test-${process.pid}`), fsync: false });
+  embedded ??= startEmbedded();
   return (await embedded).url;
+}
+
+async function startEmbedded(): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres({ dataDir: join(tmpdir(), `mall-test-${process.pid}`), fsync: false });
+  atEnd(async () => {
+    await server.stop();
+    await rm(server.dataDir, { recursive: true, force: true });
+  });
+  return server;
 }
 
 function withDatabase(url: string, name: string): string {
@@ -33,11 +42,17 @@ async function admin<T>(url: string, run: (sql: postgres.Sql) => Promise<T>): Pr
   }
 }
 
+const dropDatabase = (server: string, name: string): Promise<void> =>
+  admin(server, async (sql) => {
+    await sql.unsafe(`drop database if exists ${name} with (force)`);
+  });
+
 async function makeTemplate() {
   const server = await serverUrl();
   const name = `mall_template_${process.pid}_${randomBytes(3).toString("hex")}`;
   await admin(server, (sql) => sql.unsafe(`create database ${name}`));
-  await migrate(withDatabase(server, name), serviceNames.filter((s) => existsSync(new URL(`../../../db/migrations/${s}/meta/_journal.json`, import.meta.url))));
+  await migrate(withDatabase(server, name), serviceNames);
+  atEnd(() => dropDatabase(server, name));
   return { server, name };
 }
 
@@ -52,19 +67,6 @@ export async function testDatabase(): Promise<{ url: string; drop(): Promise<voi
   await admin(server, (sql) => sql.unsafe(`create database ${name} template ${from}`));
   return {
     url: withDatabase(server, name),
-    drop: () => admin(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)).then(() => {}),
+    drop: () => dropDatabase(server, name),
   };
-}
-
-/** Ends what testDatabase started; called once after all tests. */
-export async function stopTestDatabases(): Promise<void> {
-  if (template) {
-    const { server, name } = await template;
-    await admin(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)).catch(() => {});
-  }
-  if (embedded) {
-    const { stop, dataDir } = await embedded;
-    await stop();
-    await rm(dataDir, { recursive: true, force: true });
-  }
 }

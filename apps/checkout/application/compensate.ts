@@ -1,6 +1,6 @@
 import { CheckoutFailedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
-import { type ConnectError } from "@connectrpc/connect";
-import { fault, faultInfo } from "@mall/kernel/fault";
+import type { ConnectError } from "@connectrpc/connect";
+import { fault } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
 import { faultAnswer, isStoredRefusal } from "@mall/kernel/rpc/idempotency";
 import type { Deps } from "../deps";
@@ -28,7 +28,7 @@ async function finishUndone(deps: Deps, checkout: Checkout, error: unknown): Pro
     await deps.announce(tx, { desc: CheckoutFailedSchema, data: { checkoutId: id, reason }, subject: id, sequence });
     if (!checkout.owes) return;
     const refusal = refusalOf(checkout, error);
-    if (refusal) await deps.answers.settle(tx, checkout.owes, faultAnswer(refusal, faultInfo(refusal)?.requestId ?? ""));
+    if (refusal) await deps.answers.settle(tx, checkout.owes, faultAnswer(refusal));
     else await deps.answers.abandon(tx, checkout.owes);
   });
 }

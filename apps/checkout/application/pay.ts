@@ -55,7 +55,7 @@ async function awaitAnotherCard(deps: Deps, checkout: Checkout, refusal: Connect
   await deps.db.tx(async (tx) => {
     const moved = await moveCheckout(tx, checkout, "AWAITING_PAYMENT", { owes: undefined }, deps.clock());
     if (!moved || !checkout.owes) return;
-    if (refusal) await deps.answers.settle(tx, checkout.owes, faultAnswer(refusal, ""));
+    if (refusal) await deps.answers.settle(tx, checkout.owes, faultAnswer(refusal));
     else await deps.answers.abandon(tx, checkout.owes);
   });
 }

@@ -1,5 +1,5 @@
-import { afterAll } from "bun:test";
 import { createServer } from "node:net";
+import { atEnd } from "@mall/kernel/testing/cleanup";
 import { testDatabase } from "@mall/kernel/testing/database";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "../mall";
@@ -111,7 +111,7 @@ async function start(): Promise<Host> {
   await seedDemo(mall);
   await mall.close();
   const { host, children } = await kinds[hostKind](database.url);
-  stopLater.push(async () => {
+  atEnd(async () => {
     await Promise.all(children.map((child) => child.stop()));
     await database.drop();
   });
@@ -119,7 +119,6 @@ async function start(): Promise<Host> {
   return host;
 }
 
-const stopLater: (() => Promise<void>)[] = [];
 let running: Promise<Host> | undefined;
 
 /** The mall all suites of this test process share; ended after the last test. */
@@ -127,8 +126,3 @@ export function host(): Promise<Host> {
   running ??= start();
   return running;
 }
-
-afterAll(async () => {
-  for (const stop of stopLater.splice(0)) await stop();
-  running = undefined;
-});

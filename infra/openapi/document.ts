@@ -1,0 +1,132 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { serviceNames, serviceOfPackage } from "@mall/kernel/topology";
+import { commentOf, restMethods } from "./contract";
+import { answerHeaders, operationOf, refusals, secretHeaders, tagOf } from "./operation";
+import { createSchemas, type Schemas } from "./schema";
+
+const about = `JSON is ProtoJSON: camelCase names, 64-bit integers as strings, enums by name, times in RFC 3339. Answers carry
+every plain field, also when it is empty; more fields may come. Requests with unknown fields or query parameters
+are refused. Money is integer minor units and an ISO 4217 code.
+
+Errors are RFC 9457 problem details; programs look at \`reason\`. An object of somebody else answers exactly like one
+that does not exist.
+
+The same operations are served as Connect, gRPC-Web and gRPC at \`/<service>/<operationId>\`, such as
+\`/mall.cart.v1.CartService/AddItem\`.`;
+
+const license = { name: "MIT", identifier: "MIT" };
+
+const securitySchemes = {
+  bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "Access token, from Login." },
+  cartSecret: { type: "apiKey", in: "header", ...secretHeaders.cartSecret },
+  orderSecret: { type: "apiKey", in: "header", ...secretHeaders.orderSecret },
+} as const;
+
+/** A route beside the contract: apps/auth/transport/jwks.ts. */
+const publicKeys = createRoute({
+  method: "get",
+  path: "/.well-known/jwks.json",
+  operationId: "GetPublicKeys",
+  tags: ["Auth"],
+  summary: "Reads the public keys that access tokens are verified with",
+  description:
+    "Reads the public keys that access tokens are verified with (RFC 7517). May be cached for 5 minutes.",
+  security: [],
+  responses: {
+    200: {
+      description: "The keys in use, and those that still verify tokens in use.",
+      content: {
+        "application/json": {
+          schema: z
+            .object({
+              keys: z.array(
+                z.object({
+                  kty: z.literal("OKP"),
+                  crv: z.literal("Ed25519"),
+                  x: z.string().openapi({ description: "The key, base64url." }),
+                  kid: z.string().openapi({ description: "Names the key in the header of a token." }),
+                  alg: z.literal("EdDSA"),
+                  use: z.literal("sig"),
+                }),
+              ),
+            })
+            .openapi("PublicKeys", { description: "A JSON Web Key Set." }),
+        },
+      },
+    },
+    ...refusals(["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE"], false),
+  },
+});
+
+const isAuth = (service: DescService) => serviceOfPackage(service.typeName) === "auth";
+
+/** The operations of services with the components that they use and zod does not know. */
+function registryOf(services: readonly DescService[], schemas: Schemas): OpenAPIHono {
+  const app = new OpenAPIHono();
+  const registry = app.openAPIRegistry;
+  const operations = restMethods(services).map((method) => operationOf(method, schemas));
+  const routes = [...operations, ...(services.some(isAuth) ? [publicKeys] : [])];
+  const schemes = new Set(
+    routes.flatMap((route) => route.security!).flatMap((scheme) => Object.keys(scheme)),
+  );
+  for (const [name, scheme] of Object.entries(securitySchemes)) {
+    if (schemes.has(name)) registry.registerComponent("securitySchemes", name, scheme);
+  }
+  const answers = routes.flatMap((route) => Object.values(route.responses));
+  const headers = new Set(
+    answers.flatMap((answer) => Object.keys(("headers" in answer && answer.headers) || {})),
+  );
+  for (const [name, header] of Object.entries(answerHeaders)) {
+    if (headers.has(name)) registry.registerComponent("headers", name, header);
+  }
+  for (const route of routes) registry.registerPath(route);
+  return app;
+}
+
+function documentOf(
+  title: string,
+  description: string,
+  services: readonly DescService[],
+  schemas: Schemas,
+): object {
+  const document = registryOf(services, schemas).getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: { title, version: "v1", description, license },
+    servers: [{ url: "/", description: "Where this document comes from." }],
+    tags: services
+      .filter((service) => restMethods([service]).length > 0)
+      .map((service) => ({ name: tagOf(service.name), description: commentOf(service) })),
+  });
+  const { openapi, info, servers, tags, paths, components } = document;
+  const { parameters: _unused, ...used } = components ?? {};
+  return {
+    openapi,
+    info,
+    servers,
+    tags,
+    paths,
+    components: { ...used, schemas: sorted(used.schemas ?? {}) },
+  };
+}
+
+const sorted = (named: object) =>
+  Object.fromEntries(Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** The OpenAPI 3.1 document of each service, and as "mall" the gateway's with the routes of all. */
+export function documentsOf(contract: readonly DescService[]): Map<string, object> {
+  const schemas = createSchemas(restMethods(contract));
+  const documents = new Map<string, object>();
+  const inOrder: DescService[] = [];
+  for (const name of serviceNames) {
+    const own = contract.filter((service) => serviceOfPackage(service.typeName) === name);
+    inOrder.push(...own);
+    const text = own.map(commentOf).join(" ");
+    documents.set(name, documentOf(`EdgeMall ${name}`, `${text}\n\n${about}`, own, schemas));
+  }
+  documents.set(
+    "mall",
+    documentOf("EdgeMall", `A shop: catalogue, carts, checkout, orders.\n\n${about}`, inOrder, schemas),
+  );
+  return documents;
+}

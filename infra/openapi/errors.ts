@@ -1,0 +1,131 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Access, Idempotency } from "@mall/gen/mall/common/v1/options_pb";
+import { type FaultCode, fault } from "@mall/kernel/fault";
+import { restStatus } from "@mall/kernel/problem";
+import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
+import { policyOf } from "@mall/kernel/rpc/policy";
+
+/** What clients may meet: the code of the fault, and what it means. A test holds the codes against the faults. */
+export const reasons = {
+  VALIDATION: ["invalid_argument", "Fields or parameters break their rules; `errors` names each."],
+  IDEMPOTENCY_KEY_REQUIRED: ["invalid_argument", "The Idempotency-Key header is missing."],
+  NOT_A_CATALOGUE: ["invalid_argument", "The text is no Shopify product CSV."],
+  STOCK_LIMIT: ["out_of_range", "The variant would have more units than it may have."],
+  PAYMENT_METHOD_UNKNOWN: ["invalid_argument", "There is no such payment method."],
+  UNAUTHENTICATED: ["unauthenticated", "There is no bearer token, or it is not valid."],
+  TOKEN_EXPIRED: ["unauthenticated", "The bearer token has expired; refresh it."],
+  INVALID_CREDENTIALS: ["unauthenticated", "The e-mail address or the password is wrong."],
+  REFRESH_TOKEN_REUSED: ["unauthenticated", "The refresh token was used before; its session has ended."],
+  PAYMENT_DECLINED: [
+    "failed_precondition",
+    "The provider refused; nothing was charged. Try another card with a new key.",
+  ],
+  FORBIDDEN: ["permission_denied", "The user has none of the roles that may do this."],
+  ACCOUNT_NOT_FOUND: ["not_found", "The user's account no longer exists."],
+  CART_NOT_FOUND: ["not_found", "There is no such cart, or it is not the caller's."],
+  ITEM_NOT_FOUND: ["not_found", "The cart has no line of this variant."],
+  VARIANT_NOT_FOUND: ["not_found", "There is no such variant."],
+  PRODUCT_NOT_FOUND: ["not_found", "There is no such published product."],
+  CHECKOUT_NOT_FOUND: ["not_found", "There is no such checkout, or it is not the caller's."],
+  ORDER_NOT_FOUND: ["not_found", "There is no such order, or it is not the caller's."],
+  EMAIL_TAKEN: ["already_exists", "The e-mail address has an account already."],
+  CART_LOCKED: ["aborted", "A checkout of the cart is under way."],
+  CART_CONVERTED: ["failed_precondition", "The cart was bought already."],
+  CART_EMPTY: ["failed_precondition", "The cart has no lines."],
+  CART_LIMIT: ["failed_precondition", "The cart has as many lines as a cart may have."],
+  QUANTITY_LIMIT: ["failed_precondition", "The line would hold more units than a line may hold."],
+  ITEM_UNAVAILABLE: ["failed_precondition", "A line can no longer be bought; `metadata.variantId` names it."],
+  OUT_OF_STOCK: [
+    "failed_precondition",
+    "Fewer units are left than asked for; `metadata.variantId` names the variant.",
+  ],
+  VARIANT_NOT_TRACKED: ["failed_precondition", "The stock of the variant is not counted."],
+  PRICE_CHANGED: ["failed_precondition", "The total is not `expectedTotal`; `metadata` has both."],
+  CHECKOUT_EXPIRED: ["failed_precondition", "The order was not paid in time."],
+  CHECKOUT_IN_PROGRESS: ["aborted", "A payment of the checkout is being worked on."],
+  CHECKOUT_STATE_INVALID: ["failed_precondition", "The checkout has ended; `metadata.state` says how."],
+  PAYMENT_IN_PROGRESS: ["aborted", "Another payment of the order is being worked on."],
+  IDEMPOTENCY_KEY_IN_FLIGHT: [
+    "aborted",
+    "The first request with this key is being worked on; wait for Retry-After.",
+  ],
+  VERSION_MISMATCH: ["aborted", "The object was changed meanwhile; read it again."],
+  PAYLOAD_TOO_LARGE: ["resource_exhausted", "The body is too large."],
+  UNSUPPORTED_MEDIA_TYPE: ["invalid_argument", "The body is not application/json."],
+  IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "The key was used for another request."],
+  OVERLOADED: ["unavailable", "Too many people are signing in at the moment."],
+  CHECKOUT_INTERRUPTED: ["unavailable", "It took too long and was undone; try again."],
+  SERVICE_UNAVAILABLE: ["unavailable", "The service cannot be reached."],
+  DATABASE_UNAVAILABLE: ["unavailable", "The database cannot take the request at the moment."],
+  AUTH_UNAVAILABLE: ["unavailable", "Bearer tokens cannot be checked at the moment."],
+} as const satisfies Record<string, readonly [FaultCode, string]>;
+
+export type Reason = keyof typeof reasons;
+
+const cartWrite: Reason[] = ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED"];
+const purchase: Reason[] = ["CART_NOT_FOUND", "CART_EMPTY", "ITEM_UNAVAILABLE"];
+const payment: Reason[] = [
+  "PAYMENT_METHOD_UNKNOWN",
+  "PAYMENT_DECLINED",
+  "PAYMENT_IN_PROGRESS",
+  "CHECKOUT_INTERRUPTED",
+];
+
+/** Refusals that only the application of a method knows; all others follow from its contract. */
+export const ownReasons: Record<string, readonly Reason[]> = {
+  Register: ["EMAIL_TAKEN", "OVERLOADED"],
+  Login: ["INVALID_CREDENTIALS", "OVERLOADED"],
+  RefreshToken: ["UNAUTHENTICATED", "REFRESH_TOKEN_REUSED"],
+  GetMe: ["ACCOUNT_NOT_FOUND"],
+  UpdateMe: ["ACCOUNT_NOT_FOUND"],
+  GetCart: ["CART_NOT_FOUND"],
+  GetMyCart: ["CART_NOT_FOUND"],
+  AddItem: [...cartWrite, "VARIANT_NOT_FOUND", "CART_LIMIT", "QUANTITY_LIMIT"],
+  SetItemQuantity: [...cartWrite, "ITEM_NOT_FOUND"],
+  RemoveItem: cartWrite,
+  EmptyCart: cartWrite,
+  GetProduct: ["PRODUCT_NOT_FOUND"],
+  GetStock: ["VARIANT_NOT_FOUND"],
+  AdjustStock: ["VARIANT_NOT_FOUND", "VARIANT_NOT_TRACKED", "OUT_OF_STOCK", "STOCK_LIMIT"],
+  ReceiveStock: ["VARIANT_NOT_FOUND", "VARIANT_NOT_TRACKED", "STOCK_LIMIT"],
+  ImportProducts: ["NOT_A_CATALOGUE"],
+  QuoteCheckout: purchase,
+  PlaceOrder: [...purchase, "CART_LOCKED", "CART_CONVERTED", "OUT_OF_STOCK", "PRICE_CHANGED", ...payment],
+  PayCheckout: [
+    "CHECKOUT_NOT_FOUND",
+    "CHECKOUT_EXPIRED",
+    "CHECKOUT_IN_PROGRESS",
+    "CHECKOUT_STATE_INVALID",
+    ...payment,
+  ],
+  GetCheckout: ["CHECKOUT_NOT_FOUND"],
+  GetOrder: ["ORDER_NOT_FOUND"],
+  ListPayments: ["ORDER_NOT_FOUND"],
+};
+
+/** All refusals of a method that the documents name. */
+export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
+  const policy = policyOf(method);
+  const found: Reason[] = ["VALIDATION"];
+  if (takesBearer) found.push("UNAUTHENTICATED", "TOKEN_EXPIRED", "AUTH_UNAVAILABLE");
+  if (policy?.access === Access.ROLES) found.push("FORBIDDEN");
+  if (policy?.idempotency === Idempotency.KEY_REQUIRED) {
+    found.push("IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_IN_FLIGHT", "IDEMPOTENCY_KEY_REUSED");
+  }
+  if (method.input.field.expectedVersion) found.push("VERSION_MISMATCH");
+  if (httpRuleOf(method)?.hasBody) found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE");
+  return [
+    ...new Set([
+      ...found,
+      ...(ownReasons[method.name] ?? []),
+      "SERVICE_UNAVAILABLE",
+      "DATABASE_UNAVAILABLE",
+    ] as Reason[]),
+  ];
+}
+
+/** HTTP status of a refusal. */
+export function statusOf(reason: Reason): number {
+  const { code } = fault(reasons[reason][0], reason, "");
+  return restStatus(code, reason);
+}
