@@ -41,16 +41,15 @@ export function pathOf(file: string, spec: string): string | undefined {
 /** How a service stands to the owner of a proto package. */
 function relations(file: string, owner: string, message: string): string[] {
   const service = serviceOf(file);
+  if (owner === "common") return ["common"];
   if (service === undefined) return ["any"];
   if (owner === service) return ["own"];
-  if (owner === "common") return ["common"];
   const listens = Object.entries(subscriptions).some(
     ([type, listeners]) => type.startsWith(`mall.${owner}.v1.`) && listeners.includes(service),
   );
   return [
     ...(calls[service].includes(owner as ServiceName) ? ["neighbour"] : []),
     ...(listens && message === "events_pb" ? ["announcer"] : []),
-    "stranger",
   ];
 }
 
@@ -192,7 +191,7 @@ const layers: readonly Layer[] = [
   },
   {
     files: /^apps\/_kernel\//,
-    may: ["own:*", "gen:any/fault_pb", "gen:any/money_pb", "gen:any/options_pb", "gen:google/*", "lib:*"],
+    may: ["own:*", "gen:common/*", "gen:google/*", "lib:*"],
     lesson: "the kernel serves every service and so knows none: only mall.common.v1, google.api and libraries.",
   },
   {

@@ -66,10 +66,10 @@ ask = {
     "payment": {"method": "fake", "token": "tok_ok"},
 }
 refused(grpc.StatusCode.INVALID_ARGUMENT, "mall.checkout.v1.CheckoutService", "PlaceOrder", ask, held)
-placed = call(
-    "mall.checkout.v1.CheckoutService", "PlaceOrder", ask, held + (("idempotency-key", str(uuid.uuid4())),)
-)
+keyed = held + (("idempotency-key", str(uuid.uuid4())),)
+placed = call("mall.checkout.v1.CheckoutService", "PlaceOrder", ask, keyed)
 assert placed.order.state == 2, placed.order.state
+assert call("mall.checkout.v1.CheckoutService", "PlaceOrder", ask, keyed) == placed
 opened = (("x-order-secret", placed.order_secret),)
 read = call("mall.order.v1.OrderService", "GetOrder", {"order_id": placed.order.id}, opened)
 assert read.order == placed.order

@@ -126,17 +126,19 @@ describe("the documents", () => {
 
   test("pass redocly without errors and warnings", async () => {
     const files = [...(await openapiFiles()).keys()];
-    const lint = Bun.spawn([`${root}/node_modules/.bin/redocly`, "lint", "--format=json", ...files], {
+    const lint = Bun.spawn([`${root}/node_modules/.bin/redocly`, "lint", ...files], {
       cwd: root,
       env: {
         ...process.env,
         PATH: `${root}/node_modules/.bin:${process.env.PATH}`,
         REDOCLY_SUPPRESS_UPDATE_NOTICE: "true",
       },
-      stderr: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
     });
-    const { totals } = JSON.parse(await new Response(lint.stdout).text()) as { totals: object };
-    expect(totals).toEqual({ errors: 0, warnings: 0, ignored: 0 });
+    const said = (await new Response(lint.stdout).text()) + (await new Response(lint.stderr).text());
+    expect(said).toContain("are valid");
+    expect(said).not.toMatch(/You have \d+/);
     expect(await lint.exited).toBe(0);
   }, 60_000);
 });
@@ -226,16 +228,10 @@ describe("a schema", () => {
     }
   }
 
-  /** Values that ProtoJSON reads although it never writes them: a number as text, an integer for an int64. */
-  const isLenient = (name: string, body: JsonObject) =>
-    isTaken(name, body) && JSON.stringify(body) !== JSON.stringify(written(name, body));
-
-  function written(name: string, body: JsonObject): JsonObject {
+  /** Whether ProtoJSON reads a body that it would write otherwise, such as a number as text; nobody should send it. */
+  function isLenient(name: string, body: JsonObject): boolean {
     const { input } = method(name);
-    const json = toJson(input, fromJson(input, body, jsonOptions), {
-      alwaysEmitImplicit: false,
-    }) as JsonObject;
-    return json;
+    return isTaken(name, body) && !Bun.deepEquals(toJson(input, fromJson(input, body, jsonOptions)), body);
   }
 
   test.each(Object.keys(bodyExamples))(
@@ -309,12 +305,13 @@ test("a summary is the first sentence of a comment", () => {
 });
 
 describe("the reasons in the documents", () => {
-  /** Refusals that REST clients never meet: between services, or of the HTTP layer beside any operation. */
+  /** Refusals that REST clients never meet: between services, of the HTTP layer beside any operation, of a catalogue that makes no sense. */
   const elsewhere = new Set([
     ...["INTERNAL", "ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"],
     ...["HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["ORDER_EXISTS", "ORDER_TOTALS_WRONG", "ORDER_STATE_INVALID"],
     ...["PAYMENT_EXISTS", "PAYMENT_NOT_FOUND", "PAYMENT_STATE_INVALID"],
+    ...["AMOUNT_OVERFLOW", "CURRENCY_MISMATCH"],
   ]);
 
   /** Codes of every reason in the code of the services. */

@@ -20,7 +20,7 @@ const stringRules: RuleTable<z.ZodString> = {
   // JSON Schema counts characters, and each has at least one byte
   max_bytes: (schema, length: bigint) => schema.max(Number(length)),
   pattern: (schema, pattern: string) => schema.regex(new RegExp(pattern)),
-  email: (schema) => schema.openapi({ format: "email" }),
+  email: (schema) => schema.email(),
   in: (_schema, values: Iterable<string>) => z.enum([...values]),
 };
 

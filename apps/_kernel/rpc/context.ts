@@ -23,3 +23,9 @@ export const requestKey = createContextKey<RequestContext>({ actor: {}, requestI
 
 /** HTTP status of success that a handler chose over the contract's (201 → 200 or 202). */
 export const statusKey = createContextKey<number>(0, { description: "status" });
+
+/** Response headers and trailers of the call, for an interceptor that answers in place of the handler. */
+export const responseKey = createContextKey<{ responseHeader: Headers; responseTrailer: Headers }>(
+  { responseHeader: new Headers(), responseTrailer: new Headers() },
+  { description: "response" },
+);

@@ -3,7 +3,7 @@ import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import type { ServiceTokens } from "../identity/service-token";
 import { fault } from "../fault";
-import { requestKey } from "./context";
+import { requestKey, responseKey } from "./context";
 import { enforcePolicy } from "./policy";
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -43,6 +43,7 @@ export const requestGate =
   (deps: GateDeps) =>
   async (context: HandlerContext): Promise<void> => {
     const header = context.requestHeader;
+    context.values.set(responseKey, context);
     const actor = await actorOf(deps, header);
     const remainingMs = context.timeoutMs();
     context.values.set(requestKey, {

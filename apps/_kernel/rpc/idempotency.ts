@@ -7,7 +7,7 @@ import type { Db, Session, Tx } from "../db/client";
 import type { IdempotencyStore, KeyRef } from "../db/idempotency";
 import { type FaultCode, codeName, fault, faultInfo } from "../fault";
 import type { Actor } from "../identity/actor";
-import { currentRequest, requestKey, statusKey } from "./context";
+import { currentRequest, requestKey, responseKey, statusKey } from "./context";
 import { policyOf } from "./policy";
 
 /** An answer that a key replays: a message, or a business refusal. */
@@ -184,12 +184,15 @@ type UnaryCall = Parameters<ReturnType<Interceptor>>[0];
 function replayed(request: UnaryCall, method: DescMethod, answer: Answer) {
   if (answer.kind === "fault") throw toFault(answer, true);
   request.contextValues.set(statusKey, answer.status);
+  // the call's own headers: new ones would take the place of what the protocol has set
+  const { responseHeader: header, responseTrailer: trailer } = request.contextValues.get(responseKey);
+  header.set("idempotent-replayed", "true");
   return {
     stream: false as const,
     service: request.service,
     method,
-    header: new Headers({ "idempotent-replayed": "true" }),
-    trailer: new Headers(),
+    header,
+    trailer,
     message: fromBinary(method.output, answer.message),
   } as Awaited<ReturnType<ReturnType<Interceptor>>>;
 }
