@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { serviceNames, serviceOfPackage } from "@mall/kernel/topology";
 import { commentOf, restMethods } from "./contract";
+import { problemExamples } from "./errors";
 import { answerHeaders, operationOf, refusals, secretHeaders, tagOf } from "./operation";
 import { createSchemas, type Schemas } from "./schema";
 
@@ -61,28 +62,8 @@ const publicKeys = createRoute({
 
 const isAuth = (service: DescService) => serviceOfPackage(service.typeName) === "auth";
 
-/** The operations of services with the components that they use and zod does not know. */
-function registryOf(services: readonly DescService[], schemas: Schemas): OpenAPIHono {
-  const app = new OpenAPIHono();
-  const registry = app.openAPIRegistry;
-  const operations = restMethods(services).map((method) => operationOf(method, schemas));
-  const routes = [...operations, ...(services.some(isAuth) ? [publicKeys] : [])];
-  const schemes = new Set(
-    routes.flatMap((route) => route.security!).flatMap((scheme) => Object.keys(scheme)),
-  );
-  for (const [name, scheme] of Object.entries(securitySchemes)) {
-    if (schemes.has(name)) registry.registerComponent("securitySchemes", name, scheme);
-  }
-  const answers = routes.flatMap((route) => Object.values(route.responses));
-  const headers = new Set(
-    answers.flatMap((answer) => Object.keys(("headers" in answer && answer.headers) || {})),
-  );
-  for (const [name, header] of Object.entries(answerHeaders)) {
-    if (headers.has(name)) registry.registerComponent("headers", name, header);
-  }
-  for (const route of routes) registry.registerPath(route);
-  return app;
-}
+const picked = (named: object, isUsed: (name: string) => boolean): object =>
+  Object.fromEntries(Object.entries(named).filter(([name]) => isUsed(name)));
 
 function documentOf(
   title: string,
@@ -90,7 +71,11 @@ function documentOf(
   services: readonly DescService[],
   schemas: Schemas,
 ): object {
-  const document = registryOf(services, schemas).getOpenAPI31Document({
+  const app = new OpenAPIHono();
+  const operations = restMethods(services).map((method) => operationOf(method, schemas));
+  const routes = services.some(isAuth) ? [...operations, publicKeys] : operations;
+  for (const route of routes) app.openAPIRegistry.registerPath(route);
+  const { openapi, info, servers, tags, paths, components } = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: { title, version: "v1", description, license },
     servers: [{ url: "/", description: "Where this document comes from." }],
@@ -98,16 +83,14 @@ function documentOf(
       .filter((service) => restMethods([service]).length > 0)
       .map((service) => ({ name: tagOf(service.name), description: commentOf(service) })),
   });
-  const { openapi, info, servers, tags, paths, components } = document;
-  const { parameters: _unused, ...used } = components ?? {};
-  return {
-    openapi,
-    info,
-    servers,
-    tags,
-    paths,
-    components: { ...used, schemas: sorted(used.schemas ?? {}) },
+  const text = JSON.stringify(paths);
+  const used = {
+    securitySchemes: picked(securitySchemes, (name) => text.includes(`{"${name}":[]}`)),
+    headers: picked(answerHeaders, (name) => text.includes(`"#/components/headers/${name}"`)),
+    examples: picked(problemExamples, (name) => text.includes(`"#/components/examples/${name}"`)),
+    schemas: sorted(components?.schemas ?? {}),
   };
+  return { openapi, info, servers, tags, paths, components: used };
 }
 
 const sorted = (named: object) =>

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Access, Idempotency } from "@mall/gen/mall/common/v1/options_pb";
 import { type FaultCode, fault } from "@mall/kernel/fault";
-import { restStatus } from "@mall/kernel/problem";
+import { problemResponse, restStatus } from "@mall/kernel/problem";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { policyOf } from "@mall/kernel/rpc/policy";
 
@@ -129,3 +129,18 @@ export function statusOf(reason: Reason): number {
   const { code } = fault(reasons[reason][0], reason, "");
   return restStatus(code, reason);
 }
+
+async function problemExample(reason: Reason): Promise<{ value: unknown }> {
+  const [code, meaning] = reasons[reason];
+  const violations = reason === "VALIDATION" ? [{ pointer: "#/quantity", detail: "must be at least 1" }] : [];
+  const detail = violations[0]?.detail ?? meaning.replaceAll("`", "");
+  const refused = fault(code, reason, detail, { violations });
+  return { value: await problemResponse(refused, "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071").json() };
+}
+
+/** For every reason the body that clients get, made by the code that makes the real ones. */
+export const problemExamples: Record<string, { value: unknown }> = Object.fromEntries(
+  await Promise.all(
+    (Object.keys(reasons) as Reason[]).map(async (reason) => [reason, await problemExample(reason)] as const),
+  ),
+);

@@ -28,3 +28,9 @@ export const bodyExamples: Record<string, JsonObject> = {
   },
   PayCheckout: { payment: { method: "fake", token: "tok_ok" } },
 };
+
+/** Examples of single fields, by full name, where tools would make up something odd from the pattern. */
+export const fieldExamples: Record<string, string> = {
+  "mall.common.v1.Money.currency": "USD",
+  "mall.common.v1.Money.minor": "4299",
+};

@@ -138,7 +138,10 @@ function successes(method: DescMethod, schemas: Schemas): Answers {
   return answers;
 }
 
-const problemContent = { "application/problem+json": { schema: problem } };
+const problemContent = (why: readonly Reason[]) => {
+  const examples = Object.fromEntries(why.map((name) => [name, { $ref: `#/components/examples/${name}` }]));
+  return { "application/problem+json": { schema: problem, ...(why.length > 0 && { examples }) } };
+};
 
 /** Conflicts that end by themselves: like 503 they come with Retry-After. */
 const passing: ReadonlySet<Reason> = new Set([
@@ -155,7 +158,7 @@ function refusal(status: number, why: readonly Reason[], hasKey: boolean): Answe
   if (status === 503 || why.some((reason) => passing.has(reason))) names.push("Retry-After");
   if (hasKey && why.some(isStored)) names.push("Idempotent-Replayed");
   const description = why.map((reason) => `- \`${reason}\`: ${reasons[reason][1]}`).join("\n");
-  return { description, headers: headers(...names), content: problemContent };
+  return { description, headers: headers(...names), content: problemContent(why) };
 }
 
 /** Error answers for these reasons, one a status, and `default` for the rest; some are replayed when there is a key. */
@@ -165,7 +168,7 @@ export function refusals(why: readonly Reason[], hasKey: boolean): Answers {
   const description = "Any other refusal or failure; `reason` names it.";
   return {
     ...Object.fromEntries(answers),
-    default: { description, headers: headers(), content: problemContent },
+    default: { description, headers: headers(), content: problemContent([]) },
   };
 }
 

@@ -10,6 +10,7 @@ import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { z } from "@hono/zod-openapi";
 import { violationsOf } from "@mall/kernel/rpc/validate";
 import { commentOf } from "./contract";
+import { fieldExamples } from "./examples";
 import { itemRulesOf, rulesOf, withRules } from "./rules";
 
 /** Requests are closed and carry the rules; responses are open, so that clients tolerate additions. */
@@ -20,8 +21,8 @@ type Shape = Record<string, z.ZodType>;
 
 const timestamp = "google.protobuf.Timestamp";
 
-const described = <S extends z.ZodType>(schema: S, text: string): S =>
-  text === "" ? schema : schema.openapi({ description: text });
+const described = <S extends z.ZodType>(schema: S, text: string, example?: string): S =>
+  text === "" ? schema : schema.openapi({ description: text, ...(example && { example }) });
 
 /** All messages and enums that a message leads to, itself among them. */
 function typesFrom(desc: DescMessage, found = new Set<Type>()): Set<Type> {
@@ -145,7 +146,10 @@ export function createSchemas(methods: readonly DescMethod[]): Schemas {
       fields.map((field) => {
         const schema = fieldSchema(field, direction);
         const asked = isRequired(field) ? schema : schema.optional();
-        return [field.jsonName, described(asked, commentOf(field))];
+        return [
+          field.jsonName,
+          described(asked, commentOf(field), fieldExamples[`${desc.typeName}.${field.name}`]),
+        ];
       }),
     );
   }
