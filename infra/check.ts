@@ -5,7 +5,7 @@ const steps: readonly (readonly [name: string, ...command: string[]])[] = [
   ["format and lint", "biome", "check", "--error-on-warnings", "."],
   ["proto lint", "buf", "lint"],
   ["proto format", "buf", "format", "--diff", "--exit-code"],
-  ["layers and conventions", "bun", "test", "./infra/layers.test.ts", "./infra/conventions.test.ts"],
+  ["layers and conventions", "bun", "test", "--only-failures", "./infra/layers.test.ts", "./infra/conventions.test.ts"],
   ["types", "tsc", "-p", "."],
   ["generated files", "bun", "infra/gen.ts", "--check"],
 ];

@@ -11,7 +11,8 @@ import {
   type WorkerName,
   wranglerText,
 } from "./gen-wrangler";
-import { root, startWrangler } from "./wrangler";
+import { root } from "./repository";
+import { startWrangler } from "./wrangler";
 
 const usage = `Usage: npm run deploy -- --env <${environmentNames.join("|")}> [--dry-run] [--first]
   --dry-run  builds and checks every Worker, uploads nothing
@@ -75,7 +76,7 @@ async function deploy(step: Step, { environment, dryRun }: Options, outdir: stri
     const child = startWrangler(
       [...args, ...(dryRun ? ["--dry-run", "--outdir", join(outdir, step.name)] : [])],
       process.env,
-      "pipe",
+      { stderr: "pipe", detached: false },
     );
     const [out, err, code] = await Promise.all([
       new Response(child.stdout).text(),

@@ -10,7 +10,7 @@ import { buildMall } from "@mall/mall/mall";
 import { seedDemo } from "@mall/mall/seed";
 import { schemas } from "./env-table";
 import { workerNames } from "./gen-wrangler";
-import { startWrangler } from "./wrangler";
+import { endWrangler, startWrangler } from "./wrangler";
 
 const readyWithinMs = 60_000;
 
@@ -50,12 +50,22 @@ function workersEnv(env: EnvSource, state: string): EnvSource {
   };
 }
 
+/** Whether something answers there already: it would pass for ours. */
+const isTaken = (port: number): Promise<boolean> =>
+  fetch(`http://127.0.0.1:${port}/livez`).then(
+    () => true,
+    () => false,
+  );
+
 /** One wrangler with all Workers; the first configuration is the one that listens. */
 function startWorkers(env: EnvSource, port: number, state: string) {
   const configs = [...workerNames].reverse().flatMap((name) => ["-c", `wrangler/${name}.jsonc`]);
   const options = ["--local", "--port", String(port), "--inspector-port", "0", "--persist-to", state];
-  const workers = startWrangler(["dev", ...configs, ...options], workersEnv(env, state), "inherit");
-  printLogs(workers.stdout);
+  const workers = startWrangler(["dev", ...configs, ...options], workersEnv(env, state), {
+    stderr: "inherit",
+    detached: true,
+  });
+  void printLogs(workers.stdout);
   return workers;
 }
 
@@ -99,21 +109,26 @@ function startCron(base: string, intervalMs: number): () => void {
 const startedMs = performance.now();
 const given: EnvSource = { MALL_ENV: "dev", LOG_LEVEL: "warn", ...process.env };
 const { SWEEP_INTERVAL_MS } = parseEnv(baseEnv, given);
+const port = Number(given.PORT ?? gatewayPort);
+if (await isTaken(port)) {
+  console.error(`port ${port} is taken; set PORT to another one`);
+  process.exit(1);
+}
+const base = `http://127.0.0.1:${port}`;
 const database = await hostDatabase(given, (line) => console.log(line));
 const env: EnvSource = { ...given, DATABASE_URL: database.url };
 const seeded = await prepare(env);
 if (seeded > 0) console.log(`Imported the demo catalogue: ${seeded} products.`);
 
-const port = Number(env.PORT ?? gatewayPort);
-const base = `http://127.0.0.1:${port}`;
 const state = await mkdtemp(join(tmpdir(), "mall-edge-"));
 const workers = startWorkers(env, port, state);
+let stopCron = () => {};
 let isStopping = false;
 
 async function stop(): Promise<void> {
   isStopping = true;
-  workers.kill("SIGTERM");
-  await workers.exited;
+  stopCron();
+  await endWrangler(workers);
   await rm(state, { recursive: true, force: true });
   await database.stop();
 }
@@ -121,20 +136,20 @@ async function stop(): Promise<void> {
 onShutdown(stop);
 try {
   await untilReady(base, () => workers.exitCode !== null);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  await stop();
-  process.exit(1);
-}
-startCron(base, SWEEP_INTERVAL_MS);
-console.log(`
+  stopCron = startCron(base, SWEEP_INTERVAL_MS);
+  console.log(`
 EdgeMall is ready in workerd after ${Math.round(performance.now() - startedMs)} ms.
   REST, Connect, gRPC-Web  http://localhost:${port}
   Documentation            http://localhost:${port}/docs
+The cron trigger is fired every ${SWEEP_INTERVAL_MS} ms.
 `);
-await workers.exited;
-if (!isStopping) {
-  console.error("wrangler ended by itself");
-  await database.stop();
-  process.exit(1);
+  await workers.exited;
+  throw new Error("wrangler ended by itself");
+} catch (error) {
+  // told to stop: that handler ends the process
+  if (!isStopping) {
+    console.error(error instanceof Error ? error.message : error);
+    await stop();
+    process.exit(1);
+  }
 }

@@ -22,13 +22,13 @@ async function snapshot(): Promise<Map<string, string>> {
   return digests;
 }
 
-/** Messages and services from proto/, then the documents, which need them. Each tool prints what it finds wrong. */
+/** Messages and services from proto/, then the documents, which need them. The tools say what is wrong. */
 async function generateFromContract(): Promise<void> {
   const { exitCode } = await $`buf generate && bun infra/openapi/generate.ts`.nothrow();
   if (exitCode !== 0) process.exit(1);
 }
 
-/** A migration for each service whose tables differ from its last one; on a terminal, questions about renames. */
+/** A migration for each service whose tables differ from its last one. Asks about renames on a terminal. */
 async function generateMigrations(): Promise<void> {
   for (const name of serviceNames) {
     if (!(await Bun.file(`db/${name}.ts`).exists())) continue;

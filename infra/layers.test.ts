@@ -77,6 +77,7 @@ describe("an import is found", () => {
       ["h", true],
     ]);
     expect(found('const i = await import("bun:test");')).toEqual([["bun:test", false]]);
+    expect(found("const j = require('bun:test');")).toEqual([["bun:test", false]]);
   });
 
   test("but not in a comment, an export of its own or import.meta", () => {

@@ -13,12 +13,12 @@ const statements = [
   /^[ \t]*export\s+(type\s+)?(?:\*|\{)[^"'`;=]*?\bfrom\s*["']([^"']+)["']/gm,
 ];
 
-/** Every import of a TypeScript source: static, type-only, re-exported and dynamic with a constant name. */
+/** Every import of a TypeScript source: static, type-only, re-exported, and dynamic or required by a constant name. */
 export function importsOf(source: string): Import[] {
   const fixed = statements.flatMap((form) =>
     [...source.matchAll(form)].map((match) => ({ spec: match[2]!, isTypeOnly: match[1] !== undefined })),
   );
-  const dynamic = [...source.matchAll(/\bimport\(\s*["'`]([^"'`$]+)["'`]/g)];
+  const dynamic = [...source.matchAll(/\b(?:import|require)\(\s*["'`]([^"'`$]+)["'`]/g)];
   return [...fixed, ...dynamic.map((match) => ({ spec: match[1]!, isTypeOnly: false }))];
 }
 

@@ -1,7 +1,5 @@
-import { resolve } from "node:path";
 import type { EnvSource } from "@mall/kernel/env";
-
-export const root = resolve(import.meta.dir, "..");
+import { root } from "./repository";
 
 /** Keeps wrangler quiet: no telemetry, no question, no look-up of request metadata. */
 const quiet = {
@@ -13,13 +11,39 @@ const quiet = {
   CI: "1",
 };
 
+/** How wrangler hangs on this process. */
+interface Attachment {
+  stderr: "inherit" | "pipe";
+  /** It leads a process group of its own, by which endWrangler reaches everything it started. */
+  detached: boolean;
+}
+
 /** Starts wrangler on the repository's own Node, since it needs a newer one than a machine may have. */
-export function startWrangler(args: readonly string[], env: EnvSource, stderr: "inherit" | "pipe") {
+export function startWrangler(args: readonly string[], env: EnvSource, { stderr, detached }: Attachment) {
   return Bun.spawn([`${root}/node_modules/.bin/wrangler`, ...args], {
     cwd: root,
     env: { ...env, ...quiet, PATH: `${root}/node_modules/.bin:${process.env.PATH}` },
     stdin: "ignore",
     stdout: "pipe",
     stderr,
+    detached,
   });
+}
+
+/** Ends a detached wrangler and what it started: asks, and after `graceMs` does not ask any more. */
+export async function endWrangler(
+  wrangler: { pid: number; exited: Promise<number> },
+  graceMs = 5_000,
+): Promise<void> {
+  const signal = (name: "SIGTERM" | "SIGKILL") => {
+    try {
+      process.kill(-wrangler.pid, name);
+    } catch {
+      // the whole group is gone
+    }
+  };
+  signal("SIGTERM");
+  await Promise.race([wrangler.exited, Bun.sleep(graceMs)]);
+  signal("SIGKILL");
+  await wrangler.exited;
 }

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { Client, Interceptor } from "@connectrpc/connect";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
 import { type Consumer, consume } from "./bus/consume";
@@ -12,18 +12,18 @@ import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
 import { fault, invalid } from "./fault";
-import { type NewId, idGenerator } from "./id";
+import { healthRoutes, problemAnswers } from "./http";
+import { idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
-import { type Log, errorFields, jsonLog } from "./log";
-import { problemResponse } from "./problem";
+import { errorFields, jsonLog, type Log } from "./log";
 import type { Registry } from "./registry/port";
 import { readBody } from "./rpc/body";
 import { clientOf } from "./rpc/client";
-import { requestGate, requestIdOf } from "./rpc/gate";
+import { requestGate } from "./rpc/gate";
 import { type Answers, createAnswers } from "./rpc/idempotency";
 import { restRoutes } from "./rpc/rest";
-import { type Implementation, type RpcServer, createRpcServer } from "./rpc/server";
+import { createRpcServer, type Implementation, type RpcServer } from "./rpc/server";
 import { validation } from "./rpc/validate";
 import { type ServiceName, serviceOfPackage, subscriptions } from "./topology";
 
@@ -79,7 +79,10 @@ function announcing(db: Db, dirty: WeakSet<Tx>, after: () => void): Db {
     close: () => db.close(),
     async tx(fn) {
       let last: Tx | undefined;
-      const result = await db.tx((tx) => fn((last = tx)));
+      const result = await db.tx((tx) => {
+        last = tx;
+        return fn(tx);
+      });
       if (last && dirty.has(last)) after();
       return result;
     },
@@ -146,33 +149,14 @@ async function readiness(kernel: Kernel, migrations: number): Promise<{ ready: b
       sql`select count(*)::int as n from migrations.${sql.identifier(kernel.name)}`,
     );
     const pending = migrations - Number(rows[0]!.n);
-    return { ready: pending <= 0, checks: { database: "ok", migrations: pending <= 0 ? "ok" : `${pending} pending` } };
+    return {
+      ready: pending <= 0,
+      checks: { database: "ok", migrations: pending <= 0 ? "ok" : `${pending} pending` },
+    };
   } catch (error) {
     kernel.log("warn", "not ready", errorFields(error));
     return { ready: false, checks: { database: "unavailable" } };
   }
-}
-
-/** `/livez` and `/readyz`, the same on every app. */
-export function healthRoutes(app: Hono, ready: () => Promise<{ ready: boolean; checks: object }>): void {
-  app.get("/livez", (c) => c.json({ status: "ok" }));
-  app.get("/readyz", async (c) => {
-    const state = await ready();
-    return c.json({ status: state.ready ? "ok" : "unavailable", checks: state.checks }, state.ready ? 200 : 503);
-  });
-}
-
-/** Answers for paths that nobody serves and for errors outside RPCs, as problem+json. */
-export function problemAnswers(app: Hono, log: Log): void {
-  app.notFound((c) =>
-    problemResponse(fault("not_found", "ROUTE_NOT_FOUND", "Nothing is served at this path."), requestIdOf(c.req.raw.headers)),
-  );
-  app.onError((error, c) => {
-    const requestId = requestIdOf(c.req.raw.headers);
-    if (error instanceof ConnectError) return problemResponse(error, requestId);
-    log("error", "unexpected error", { requestId, path: c.req.path, ...errorFields(error) });
-    return problemResponse(fault("internal", "INTERNAL", "Something went wrong in the mall."), requestId);
-  });
 }
 
 function parseEvent(body: Uint8Array): CloudEvent {
@@ -188,11 +172,13 @@ function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): 
   const handle = consume(kernel.name, consumers, kernel.db, kernel.clock);
   app.post("/events", async (c) => {
     const token = c.req.header("x-service-token");
-    if (!token) throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
+    if (!token)
+      throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
     const caller = await kernel.serviceTokens.callerOf(token, "event");
     const body = await readBody(c.req.raw, 1024 * 1024);
     const event = parseEvent(body);
-    if (serviceOfPackage(event.type) !== caller) throw fault("permission_denied", "FORBIDDEN", "This event is not yours.");
+    if (serviceOfPackage(event.type) !== caller)
+      throw fault("permission_denied", "FORBIDDEN", "This event is not yours.");
     await handle(event);
     return c.body(null, 204);
   });
@@ -201,7 +187,10 @@ function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): 
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
 export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const { resources, log } = kernel;
-  const verifyAccessToken = accessTokenVerifier((request) => resources.registry.fetch("auth")(request), kernel.clock);
+  const verifyAccessToken = accessTokenVerifier(
+    (request) => resources.registry.fetch("auth")(request),
+    kernel.clock,
+  );
   const rpc = createRpcServer({
     implementations: parts.implementations,
     gate: requestGate({ verifyAccessToken, serviceTokens: kernel.serviceTokens, clock: kernel.clock }),

@@ -18,7 +18,7 @@ const page = `<!doctype html>
 </head>
 <body>
 <div id="swagger-ui"></div>
-<noscript>This page needs scripts; the document itself is at <a href="/openapi.json">/openapi.json</a>.</noscript>
+<noscript>This page needs scripts; the document is at <a href="/openapi.json">/openapi.json</a>.</noscript>
 <script src="./docs/swagger-ui-bundle.js"></script>
 <script src="./docs/init.js"></script>
 </body>

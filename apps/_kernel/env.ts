@@ -12,10 +12,22 @@ export const baseEnv = z.object({
     .string()
     .min(32)
     .default(devMasterKey)
-    .describe("Secret of at least 32 characters that seals keys and derives secrets. Must be set in production."),
-  LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info").describe("Least level that is logged."),
-  PUBLIC_URL: z.string().default("http://localhost:8080").describe("Address of the gateway as clients see it."),
-  CURRENCY: z.string().regex(/^[A-Z]{3}$/).default("USD").describe("ISO 4217 code of all prices."),
+    .describe(
+      "Secret of at least 32 characters that seals keys and derives secrets. Must be set in production.",
+    ),
+  LOG_LEVEL: z
+    .enum(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least level that is logged."),
+  PUBLIC_URL: z
+    .string()
+    .default("http://localhost:8080")
+    .describe("Address of the gateway as clients see it."),
+  CURRENCY: z
+    .string()
+    .regex(/^[A-Z]{3}$/)
+    .default("USD")
+    .describe("ISO 4217 code of all prices."),
   SWEEP_INTERVAL_MS: z.coerce
     .number()
     .int()
@@ -39,14 +51,18 @@ export type BaseEnv = z.infer<typeof baseEnv>;
  * missing or wrong; in production also when the master key is the development one.
  */
 export function parseEnv<T extends z.ZodType<BaseEnv>>(schema: T, source: EnvSource): z.infer<T> {
-  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
+  const given = Object.fromEntries(
+    Object.entries(source).filter(([, value]) => value !== undefined && value !== ""),
+  );
   const parsed = schema.safeParse(given);
   if (!parsed.success) {
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
     throw new Error(`The environment is not complete:\n${lines.join("\n")}`);
   }
   if (parsed.data.MALL_ENV === "production" && parsed.data.MALL_MASTER_KEY === devMasterKey) {
-    throw new Error("The environment is not complete:\n  MALL_MASTER_KEY: must be set to a secret of your own in production");
+    throw new Error(
+      "The environment is not complete:\n  MALL_MASTER_KEY: must be set to a secret of your own in production",
+    );
   }
   return parsed.data;
 }

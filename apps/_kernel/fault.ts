@@ -41,7 +41,12 @@ export interface FaultOptions {
  * Makes the one kind of error a request may end with. `reason` is stable upper snake case and machine-readable;
  * `message` is a sentence for people and must not contain secrets or personal data.
  */
-export function fault(code: FaultCode, reason: string, message: string, options: FaultOptions = {}): ConnectError {
+export function fault(
+  code: FaultCode,
+  reason: string,
+  message: string,
+  options: FaultOptions = {},
+): ConnectError {
   const value: MessageInitShape<typeof FaultInfoSchema> = {
     reason,
     metadata: options.metadata ?? {},
@@ -59,7 +64,11 @@ export const invalid = (violations: Violation[]): ConnectError =>
 
 /** <THING>_NOT_FOUND: unknown, foreign and unheld objects all answer exactly this. */
 export const notFound = (thing: string): ConnectError =>
-  fault("not_found", `${thing.toUpperCase()}_NOT_FOUND`, `There is no such ${thing.toLowerCase().replaceAll("_", " ")}.`);
+  fault(
+    "not_found",
+    `${thing.toUpperCase()}_NOT_FOUND`,
+    `There is no such ${thing.toLowerCase().replaceAll("_", " ")}.`,
+  );
 
 /** The FaultInfo an error carries, or undefined for errors that are not faults (bugs, protocol errors). */
 export function faultInfo(error: unknown): FaultInfo | undefined {

@@ -8,7 +8,13 @@ test("an id is the TypeID of its UUID, both ways (vectors of the specification)"
 });
 
 test("texts that are no ids are refused", () => {
-  for (const text of ["", "usr_", "usr_8zzzzzzzzzzzzzzzzzzzzzzzzz", "usr_01h455vb4pex5vsknk084sn02l", "abc_01h455vb4pex5vsknk084sn02q"]) {
+  for (const text of [
+    "",
+    "usr_",
+    "usr_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+    "usr_01h455vb4pex5vsknk084sn02l",
+    "abc_01h455vb4pex5vsknk084sn02q",
+  ]) {
     expect(isId(text)).toBe(false);
   }
   expect(() => uuidOf("usr_8zzzzzzzzzzzzzzzzzzzzzzzzz")).toThrow(RangeError);

@@ -2,7 +2,21 @@
  * Typed, time-ordered ids after the TypeID specification 0.3 (https://github.com/jetify-com/typeid): a prefix and
  * a UUIDv7 (RFC 9562 §5.7) in Crockford base32. Columns hold the UUID, everything else the text.
  */
-const prefixes = ["usr", "ses", "prod", "var", "cat", "cart", "chk", "ord", "pay", "ref", "hold", "adr", "evt"] as const;
+const prefixes = [
+  "usr",
+  "ses",
+  "prod",
+  "var",
+  "cat",
+  "cart",
+  "chk",
+  "ord",
+  "pay",
+  "ref",
+  "hold",
+  "adr",
+  "evt",
+] as const;
 
 export type IdPrefix = (typeof prefixes)[number];
 export type Id<P extends IdPrefix = IdPrefix> = `${P}_${string}`;
@@ -42,7 +56,10 @@ const idPattern = new RegExp(`^(${prefixes.join("|")})_[0-7][${alphabet}]{25}$`)
 export const isId = (value: unknown): value is Id => typeof value === "string" && idPattern.test(value);
 
 /** A UUIDv7 of an instant (milliseconds since the epoch) and 10 random bytes. */
-export function uuidv7(nowMs: number, random: Uint8Array = crypto.getRandomValues(new Uint8Array(10))): string {
+export function uuidv7(
+  nowMs: number,
+  random: Uint8Array = crypto.getRandomValues(new Uint8Array(10)),
+): string {
   const bytes = new Uint8Array(16);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(nowMs) << 16n);
   bytes.set(random, 6);

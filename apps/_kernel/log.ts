@@ -1,7 +1,9 @@
 /** Structured logging: one JSON object a line. Never pass secrets, tokens or personal data. */
-export interface Log {
-  (level: "debug" | "info" | "warn" | "error", message: string, fields?: Record<string, unknown>): void;
-}
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  message: string,
+  fields?: Record<string, unknown>,
+) => void;
 
 const order = { debug: 10, info: 20, warn: 30, error: 40, silent: 50 } as const;
 export type LogLevel = keyof typeof order;
@@ -17,5 +19,9 @@ export function jsonLog(service: string, level: LogLevel, write: (line: string) 
 /** What a log may say about something thrown. */
 export function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { error: String(error) };
-  return { error: error.message, stack: error.stack, ...(error.cause ? { cause: errorFields(error.cause) } : {}) };
+  return {
+    error: error.message,
+    stack: error.stack,
+    ...(error.cause ? { cause: errorFields(error.cause) } : {}),
+  };
 }

@@ -29,7 +29,9 @@ describe("money", () => {
     const next = random(42);
     for (let round = 0; round < 10_000; round++) {
       const amount = usd(BigInt(Math.floor(next() * 2_000_000)) - 1_000_000n);
-      const weights = Array.from({ length: 1 + Math.floor(next() * 8) }, () => BigInt(Math.floor(next() * 1000)));
+      const weights = Array.from({ length: 1 + Math.floor(next() * 8) }, () =>
+        BigInt(Math.floor(next() * 1000)),
+      );
       weights[0]! += 1n;
       const total = weights.reduce((a, b) => a + b, 0n);
       const parts = allocate(amount, weights);

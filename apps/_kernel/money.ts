@@ -17,7 +17,11 @@ function checked(currency: string, minor: bigint): Money {
 
 function sameCurrency(a: Money, b: Money): string {
   if (a.currency !== b.currency) {
-    throw fault("failed_precondition", "CURRENCY_MISMATCH", `Cannot combine ${a.currency} with ${b.currency}.`);
+    throw fault(
+      "failed_precondition",
+      "CURRENCY_MISMATCH",
+      `Cannot combine ${a.currency} with ${b.currency}.`,
+    );
   }
   return a.currency;
 }
@@ -36,7 +40,8 @@ export const times = (amount: Money, quantity: number): Money =>
   checked(amount.currency, amount.minor * BigInt(quantity));
 
 /** Sum of all amounts, which may be none. */
-export const sum = (currency: string, amounts: readonly Money[]): Money => amounts.reduce(add, zero(currency));
+export const sum = (currency: string, amounts: readonly Money[]): Money =>
+  amounts.reduce(add, zero(currency));
 
 export const equals = (a: Money, b: Money): boolean => a.currency === b.currency && a.minor === b.minor;
 
@@ -47,7 +52,8 @@ export const equals = (a: Money, b: Money): boolean => a.currency === b.currency
  */
 export function allocate(amount: Money, weights: readonly bigint[]): Money[] {
   const total = weights.reduce((a, b) => a + b, 0n);
-  if (total <= 0n || weights.some((w) => w < 0n)) throw new RangeError("allocate needs weights ≥ 0 with a sum > 0");
+  if (total <= 0n || weights.some((w) => w < 0n))
+    throw new RangeError("allocate needs weights ≥ 0 with a sum > 0");
   const sign = amount.minor < 0n ? -1n : 1n;
   const units = amount.minor * sign;
   const parts = weights.map((weight, index) => ({

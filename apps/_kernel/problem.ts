@@ -27,7 +27,8 @@ const statusOfReason: Record<string, number> = {
 };
 
 /** HTTP status of a fault on REST, by its reason first, else by its Connect code; 500 for what is no fault. */
-export const restStatus = (code: Code, reason: string): number => statusOfReason[reason] ?? statusOfCode[code] ?? 500;
+export const restStatus = (code: Code, reason: string): number =>
+  statusOfReason[reason] ?? statusOfCode[code] ?? 500;
 
 const titleOf = (reason: string): string => {
   const words = reason.toLowerCase().replaceAll("_", " ");
@@ -48,7 +49,9 @@ export function problemResponse(error: ConnectError, requestId: string): Respons
     reason,
     metadata: info?.metadata ?? {},
     errors: (info?.violations ?? []).map((v) =>
-      v.parameter ? { parameter: v.parameter, detail: v.detail } : { pointer: v.pointer || "#", detail: v.detail },
+      v.parameter
+        ? { parameter: v.parameter, detail: v.detail }
+        : { pointer: v.pointer || "#", detail: v.detail },
     ),
   };
   const headers = new Headers({

@@ -41,5 +41,7 @@ export const subscriptions: Record<string, readonly ServiceName[]> = {
 /** The service that owns a proto package or a full RPC path ("/mall.cart.v1.CartService/AddItem"). */
 export function serviceOfPackage(name: string): ServiceName | undefined {
   const parts = name.replace(/^\//, "").split(".");
-  return parts[0] === "mall" && parts[1] !== undefined && parts[1] in services ? (parts[1] as ServiceName) : undefined;
+  return parts[0] === "mall" && parts[1] !== undefined && parts[1] in services
+    ? (parts[1] as ServiceName)
+    : undefined;
 }

@@ -1,4 +1,4 @@
-import { type Interceptor, createClient } from "@connectrpc/connect";
+import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
@@ -25,7 +25,14 @@ export async function buySomething(mallUrl: string, useBinaryFormat: boolean): P
     {
       cartId,
       email: "ada@example.com",
-      shippingAddress: { name: "Ada", line1: "1 Way", city: "Austin", region: "TX", postalCode: "78701", country: "US" },
+      shippingAddress: {
+        name: "Ada",
+        line1: "1 Way",
+        city: "Austin",
+        region: "TX",
+        postalCode: "78701",
+        country: "US",
+      },
       shippingOption: "standard",
       payment: { method: "fake", token: "tok_ok" },
     },

@@ -3,11 +3,19 @@ import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { fault } from "@mall/kernel/fault";
 import { problemResponse } from "@mall/kernel/problem";
 import type { Registry } from "@mall/kernel/registry/port";
-import { requestIdOf } from "@mall/kernel/rpc/gate";
+import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
 
 /** Headers that claim an identity or belong to one hop; they never pass the edge. */
-const stripped = ["x-service-token", "connection", "keep-alive", "transfer-encoding", "upgrade", "x-user-id", "x-user-roles"];
+const stripped = [
+  "x-service-token",
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "upgrade",
+  "x-user-id",
+  "x-user-roles",
+];
 
 const timeoutMs = 35_000;
 
@@ -21,7 +29,12 @@ export function edgeError(request: Request, error: ConnectError, requestId: stri
 }
 
 /** Sends a request on to the service that owns it, body unread. */
-export async function forward(registry: Registry, service: ServiceName, request: Request, bodyBytesMax: number): Promise<Response> {
+export async function forward(
+  registry: Registry,
+  service: ServiceName,
+  request: Request,
+  bodyBytesMax: number,
+): Promise<Response> {
   const requestId = requestIdOf(request.headers);
   if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
     const detail = `The body is larger than ${bodyBytesMax} bytes.`;
@@ -37,7 +50,9 @@ export async function forward(registry: Registry, service: ServiceName, request:
   } catch (error) {
     const known = error instanceof ConnectError ? error : undefined;
     const unreachable = `The ${service} service cannot be reached.`;
-    const answer = known ?? fault("unavailable", "SERVICE_UNAVAILABLE", unreachable, { retryAfterSeconds: 1, cause: error });
+    const answer =
+      known ??
+      fault("unavailable", "SERVICE_UNAVAILABLE", unreachable, { retryAfterSeconds: 1, cause: error });
     return edgeError(request, answer, requestId);
   }
 }

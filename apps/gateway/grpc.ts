@@ -1,13 +1,20 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { Registry } from "@mall/kernel/registry/port";
-import { requestIdOf } from "@mall/kernel/rpc/gate";
-import { limits } from "@mall/kernel/rpc/server";
+import { limits } from "@mall/kernel/rpc/limits";
+import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import { serviceOfPackage } from "@mall/kernel/topology";
 import { contract, routes } from "./routes";
 
 /** Request headers that go on to the service; the identity of services never comes from outside. */
-const forwarded = ["authorization", "idempotency-key", "x-cart-secret", "x-order-secret", "traceparent", "user-agent"];
+const forwarded = [
+  "authorization",
+  "idempotency-key",
+  "x-cart-secret",
+  "x-order-secret",
+  "traceparent",
+  "user-agent",
+];
 const returned = ["idempotent-replayed", "retry-after", "x-request-id"];
 
 const pick = (from: Headers, names: readonly string[]): Headers => {
@@ -33,11 +40,22 @@ export const grpcProxy = (registry: Registry) => (router: ConnectRouter) => {
         const header = pick(context.requestHeader, forwarded);
         header.set("x-request-id", requestIdOf(context.requestHeader));
         const timeoutMs = Math.min(context.timeoutMs() ?? limits.timeoutMs, limits.timeoutMsMax);
-        const response = await transport.unary(method as DescMethodUnary, context.signal, timeoutMs, header, message);
-        pick(response.header, returned).forEach((value, name) => void context.responseHeader.set(name, value));
+        const response = await transport.unary(
+          method as DescMethodUnary,
+          context.signal,
+          timeoutMs,
+          header,
+          message,
+        );
+        pick(response.header, returned).forEach(
+          (value, name) => void context.responseHeader.set(name, value),
+        );
         return response.message;
       };
-      router.rpc(method, call as never, { readMaxBytes: limits.importBytesMax, maxTimeoutMs: limits.timeoutMsMax });
+      router.rpc(method, call as never, {
+        readMaxBytes: limits.importBytesMax,
+        maxTimeoutMs: limits.timeoutMsMax,
+      });
     }
   }
 };

@@ -1,6 +1,6 @@
+import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { onShutdown, portsOf, serveGrpc, serveHttp } from "@mall/kernel/host/bun";
 import { docsAsset } from "@mall/kernel/host/docs-assets";
-import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { jsonLog } from "@mall/kernel/log";
 import { staticRegistry } from "@mall/kernel/registry/http";
 import { gatewayPort } from "@mall/kernel/topology";

@@ -9,8 +9,8 @@ import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
+import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
 import { policyOf } from "@mall/kernel/rpc/policy";
-import { bodyBytesMaxOf } from "@mall/kernel/rpc/server";
 import { type ServiceName, serviceOfPackage } from "@mall/kernel/topology";
 
 /** Every proto service of the mall. */

@@ -1,7 +1,7 @@
 import openapi from "@mall/gen/openapi/mall.json";
-import { healthRoutes, problemAnswers } from "@mall/kernel/app";
 import { docsRoutes } from "@mall/kernel/docs";
 import { type EnvSource, parseEnv } from "@mall/kernel/env";
+import { healthRoutes, problemAnswers } from "@mall/kernel/http";
 import { jsonLog } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
@@ -20,8 +20,23 @@ export interface GatewayResources {
 }
 
 const allowHeaders = [
-  ...["Authorization", "Content-Type", "Idempotency-Key", "X-Cart-Secret", "X-Order-Secret", "If-Match", "X-Request-Id"],
-  ...["Connect-Protocol-Version", "Connect-Timeout-Ms", "X-Grpc-Web", "X-User-Agent", "Grpc-Timeout", "traceparent"],
+  ...[
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "X-Cart-Secret",
+    "X-Order-Secret",
+    "If-Match",
+    "X-Request-Id",
+  ],
+  ...[
+    "Connect-Protocol-Version",
+    "Connect-Timeout-Ms",
+    "X-Grpc-Web",
+    "X-User-Agent",
+    "Grpc-Timeout",
+    "traceparent",
+  ],
 ];
 const exposeHeaders = [
   ...["ETag", "Idempotent-Replayed", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"],
@@ -30,12 +45,17 @@ const exposeHeaders = [
 
 /** Origins that browsers may call from: the listed ones, or all while developing. */
 function allowedOrigin(listed: string, isProduction: boolean): string | string[] {
-  const origins = listed.split(",").map((origin) => origin.trim()).filter(Boolean);
+  const origins = listed
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter(Boolean);
   return origins.length > 0 || isProduction ? origins : "*";
 }
 
 /** The edge of the mall: routing, CORS, security headers, limits, documents. It never decodes a body. */
-export function createGateway({ env: source, registry, docsAsset }: GatewayResources): { fetch(request: Request): Promise<Response> } {
+export function createGateway({ env: source, registry, docsAsset }: GatewayResources): {
+  fetch(request: Request): Promise<Response>;
+} {
   const env = parseEnv(gatewayEnv, source);
   const app = new Hono();
   app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin" }));

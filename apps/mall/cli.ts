@@ -6,7 +6,7 @@ import type { EnvSource } from "@mall/kernel/env";
 import { serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
 import { commandDatabase } from "./database";
-import { type Mall, buildMall } from "./mall";
+import { buildMall, type Mall } from "./mall";
 import { seedDemo } from "./seed";
 
 const usage = `usage: mall <command>
@@ -23,7 +23,9 @@ async function importFile(mall: Mall, args: string[]): Promise<number> {
   const [file] = args.filter((arg) => !arg.startsWith("--"));
   if (!file) throw new UsageError("import needs a file");
   const csv = await Bun.file(file).text();
-  const report = await mall.client(ProductService).importProducts({ csv, setStock: args.includes("--set-stock") });
+  const report = await mall
+    .client(ProductService)
+    .importProducts({ csv, setStock: args.includes("--set-stock") });
   console.log(
     `${report.rows} rows: ${report.created} products created, ${report.updated} updated, ${report.variants} variants, ${report.problems.length} problems`,
   );
@@ -36,12 +38,15 @@ async function importFile(mall: Mall, args: string[]): Promise<number> {
 async function createAdmin(mall: Mall, email: string | undefined): Promise<number> {
   if (!email) throw new UsageError("admin create needs an e-mail address");
   const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(email);
-  console.log(password ? `Created ${email} with the one-time password ${password}` : `${email} is an administrator now`);
+  console.log(
+    password ? `Created ${email} with the one-time password ${password}` : `${email} is an administrator now`,
+  );
   return 0;
 }
 
 async function setStock(mall: Mall, sku: string | undefined, quantity: string | undefined): Promise<number> {
-  if (!sku || !/^[0-9]{1,7}$/.test(quantity ?? "")) throw new UsageError("stock set needs a SKU and a number of units");
+  if (!sku || !/^[0-9]{1,7}$/.test(quantity ?? ""))
+    throw new UsageError("stock set needs a SKU and a number of units");
   const stock = await createProductCommands(mall.resourcesOf("product")).setStock(sku, Number(quantity));
   console.log(`${sku}: ${stock.onHand} on hand, ${stock.reserved} reserved`);
   return 0;

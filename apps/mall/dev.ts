@@ -4,14 +4,16 @@ import type { EnvSource } from "@mall/kernel/env";
 import { onShutdown } from "@mall/kernel/host/bun";
 import { serviceNames } from "@mall/kernel/topology";
 import { hostDatabase } from "./database";
-import { type Mall, buildMall } from "./mall";
+import { buildMall, type Mall } from "./mall";
 import { seedDemo } from "./seed";
 import { serveMall } from "./serve";
 
 /** The purchase that a reader can paste, with a variant of the catalogue that has stock. */
 async function example(mall: Mall, base: string): Promise<string> {
   const { products } = await mall.client(ProductService).listProducts({ pageSize: 50 });
-  const variant = products.flatMap((p) => p.variants).find((v) => !v.trackInventory || (v.available ?? 0) > 5);
+  const variant = products
+    .flatMap((p) => p.variants)
+    .find((v) => !v.trackInventory || (v.available ?? 0) > 5);
   return `  CART=$(curl -s -X POST ${base}/v1/carts -H 'content-type: application/json' -d '{}')
   ID=$(echo "$CART" | sed -E 's/.*"id":"(cart_[^"]+)".*/\\1/'); SECRET=$(echo "$CART" | sed -E 's/.*"cartSecret":"([^"]+)".*/\\1/')
   curl -s -X POST ${base}/v1/carts/$ID/items -H "X-Cart-Secret: $SECRET" -H 'content-type: application/json' \\

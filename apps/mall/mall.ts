@@ -6,7 +6,7 @@ import { createCartService } from "@mall/cart/service";
 import { createCheckoutService } from "@mall/checkout/service";
 import { createGateway } from "@mall/gateway/service";
 import type { MallApp, Resources } from "@mall/kernel/app";
-import { type EnvSource, baseEnv, parseEnv } from "@mall/kernel/env";
+import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
 import { bunResources } from "@mall/kernel/host/bun";
 import { docsAsset } from "@mall/kernel/host/docs-assets";
 import { serviceTokens } from "@mall/kernel/identity/service-token";

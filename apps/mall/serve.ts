@@ -1,4 +1,4 @@
-import { type EnvSource, baseEnv, parseEnv } from "@mall/kernel/env";
+import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
 import { portsOf, serveGrpc, serveHttp, startSweeps } from "@mall/kernel/host/bun";
 import { jsonLog } from "@mall/kernel/log";
 import { gatewayPort } from "@mall/kernel/topology";

@@ -21,7 +21,15 @@ async function startAll(): Promise<void> {
   const mall = buildMall(process.env);
   const server = await serveMall(mall, process.env);
   onShutdown(server.stop);
-  console.log(JSON.stringify({ level: "info", service: "mall", message: "listening", port: server.port, grpcPort: server.grpcPort }));
+  console.log(
+    JSON.stringify({
+      level: "info",
+      service: "mall",
+      message: "listening",
+      port: server.port,
+      grpcPort: server.grpcPort,
+    }),
+  );
 }
 
 try {

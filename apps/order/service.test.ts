@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, type ConnectError } from "@connectrpc/connect";
 import { OrderService, OrderState } from "@mall/gen/mall/order/v1/order_pb";
-import { faultInfo } from "@mall/kernel/fault";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
+import { faultInfo } from "@mall/kernel/fault";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { createOrderService } from "./service";
 
@@ -38,7 +38,15 @@ function draft(over: { userId?: string; total?: bigint } = {}) {
       total: usd(over.total ?? 3098n),
     },
     email: "ada@example.com",
-    shippingAddress: { name: "Ada", line1: "1 Way", line2: "", city: "Austin", region: "TX", postalCode: "78701", country: "US" },
+    shippingAddress: {
+      name: "Ada",
+      line1: "1 Way",
+      line2: "",
+      city: "Austin",
+      region: "TX",
+      postalCode: "78701",
+      country: "US",
+    },
     shippingOption: "standard",
   };
 }
@@ -60,7 +68,9 @@ describe("an order", () => {
     const first = await checkout().createOrder(asked);
     const again = await checkout().createOrder(asked);
     expect(again.order).toEqual(first.order);
-    const { order } = await mall.client(OrderService, { user: { id: userId } }).getOrder({ orderId: asked.orderId });
+    const { order } = await mall
+      .client(OrderService, { user: { id: userId } })
+      .getOrder({ orderId: asked.orderId });
     expect(order?.state).toBe(OrderState.PENDING_PAYMENT);
     expect(order?.total?.minor).toBe(3098n);
     expect(order?.items[0]?.quantity).toBe(2);
@@ -75,11 +85,15 @@ describe("an order", () => {
     expect(paid.order?.state).toBe(OrderState.PAID);
     const again = await checkout().markOrderPaid({ orderId: asked.orderId, paymentId });
     expect(again.order?.version).toBe(paid.order?.version);
-    expect(await refusal(checkout().markOrderPaid({ orderId: asked.orderId, paymentId: mall.newId("pay") }))).toEqual({
+    expect(
+      await refusal(checkout().markOrderPaid({ orderId: asked.orderId, paymentId: mall.newId("pay") })),
+    ).toEqual({
       code: "FailedPrecondition",
       reason: "ORDER_STATE_INVALID",
     });
-    expect((await refusal(checkout().cancelOrder({ orderId: asked.orderId, reason: "TEST" }))).reason).toBe("ORDER_STATE_INVALID");
+    expect((await refusal(checkout().cancelOrder({ orderId: asked.orderId, reason: "TEST" }))).reason).toBe(
+      "ORDER_STATE_INVALID",
+    );
   });
 
   test("that is paid and cancelled at once has one outcome", async () => {
@@ -123,8 +137,14 @@ describe("access", () => {
   test("a guest reads the order with its secret only", async () => {
     const asked = draft();
     await checkout().createOrder(asked);
-    const secret = derivedSecrets("test-master-key-test-master-key-0123456789").secretOf("order", asked.orderId, 1);
-    const { order } = await mall.client(OrderService, { orderSecret: secret }).getOrder({ orderId: asked.orderId });
+    const secret = derivedSecrets("test-master-key-test-master-key-0123456789").secretOf(
+      "order",
+      asked.orderId,
+      1,
+    );
+    const { order } = await mall
+      .client(OrderService, { orderSecret: secret })
+      .getOrder({ orderId: asked.orderId });
     expect(order?.id).toBe(asked.orderId);
     const wrong = mall.client(OrderService, { orderSecret: `${secret.slice(0, -2)}AA` });
     expect((await refusal(wrong.getOrder({ orderId: asked.orderId }))).reason).toBe("ORDER_NOT_FOUND");
@@ -132,10 +152,16 @@ describe("access", () => {
 
   test("service methods refuse users, guests and services outside the call table", async () => {
     const asked = { orderId: mall.newId("ord"), reason: "TEST" };
-    for (const as of [{}, { user: { id: mall.newId("usr"), roles: ["admin"] } }, { service: "gateway" as const }]) {
+    for (const as of [
+      {},
+      { user: { id: mall.newId("usr"), roles: ["admin"] } },
+      { service: "gateway" as const },
+    ]) {
       expect((await refusal(mall.client(OrderService, as).cancelOrder(asked))).code).toBe("PermissionDenied");
     }
-    expect((await refusal(mall.client(OrderService, { service: "cart" }).cancelOrder(asked))).code).toBe("Unauthenticated");
+    expect((await refusal(mall.client(OrderService, { service: "cart" }).cancelOrder(asked))).code).toBe(
+      "Unauthenticated",
+    );
   });
 
   test("a malformed id is refused with the parameter named", async () => {

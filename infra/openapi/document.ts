@@ -6,12 +6,12 @@ import { problemExamples } from "./errors";
 import { answerHeaders, operationOf, refusals, secretHeaders, tagOf } from "./operation";
 import { createSchemas, type Schemas } from "./schema";
 
-const about = `JSON is ProtoJSON: camelCase names, 64-bit integers as strings, enums by name, times in RFC 3339. Answers carry
-every plain field, also when it is empty; more fields may come. Requests with unknown fields or query parameters
-are refused. Money is integer minor units and an ISO 4217 code.
+const about = `JSON is ProtoJSON: camelCase names, 64-bit integers as strings, enums by name, RFC 3339 times.
+Answers carry every plain field, also when it is empty; more fields may come. Requests with unknown fields or
+query parameters are refused. Money is integer minor units and an ISO 4217 code.
 
-Errors are RFC 9457 problem details; programs look at \`reason\`. An object of somebody else answers exactly like one
-that does not exist.
+Errors are RFC 9457 problem details; programs look at \`reason\`. An object of somebody else answers exactly
+like one that does not exist.
 
 The same operations are served as Connect, gRPC-Web and gRPC at \`/<service>/<operationId>\`, such as
 \`/mall.cart.v1.CartService/AddItem\`.`;

@@ -5,7 +5,7 @@ import { problemResponse, restStatus } from "@mall/kernel/problem";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { policyOf } from "@mall/kernel/rpc/policy";
 
-/** What clients may meet: the code of the fault, and what it means. A test holds the codes against the faults. */
+/** What clients may meet: code and meaning of each refusal. A test holds the codes against those in apps/. */
 export const reasons = {
   VALIDATION: ["invalid_argument", "Fields or parameters break their rules; `errors` names each."],
   IDEMPOTENCY_KEY_REQUIRED: ["invalid_argument", "The Idempotency-Key header is missing."],

@@ -1,11 +1,12 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescField, DescMethod } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import { Access, Idempotency } from "@mall/gen/mall/common/v1/options_pb";
 import { fault } from "@mall/kernel/fault";
 import { type HttpRule, httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { isStoredRefusal } from "@mall/kernel/rpc/idempotency";
+import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
 import { policyOf } from "@mall/kernel/rpc/policy";
-import { bodyBytesMaxOf } from "@mall/kernel/rpc/server";
 import { commentOf, summaryOf } from "./contract";
 import { type Reason, reasons, reasonsOf, statusOf } from "./errors";
 import { bodyExamples } from "./examples";
@@ -78,26 +79,26 @@ function securityOf(method: DescMethod): RouteConfig["security"] {
   return optionalBearer.has(method.name) ? [{}, { bearer: [] }] : [];
 }
 
-/** Headers that a request may or must have. */
+/** Headers that a request may or must have; without examples, which documentation pages would send unasked. */
 function requestHeaders(method: DescMethod): z.ZodObject | undefined {
   const shape: Record<string, z.ZodType> = {};
   if (needsKey(method)) {
     const description =
-      "Fresh random value for each intended effect; a repetition with it gets the same answer.";
-    const visible = z.string().regex(/^[\x21-\x7e]{1,255}$/);
-    shape["Idempotency-Key"] = visible.openapi({
-      param: { description, example: "9f1c4a52-7c1e-4a55-9d0a-3f6f0f5f7b11" },
-    });
+      "Fresh random value for each intended effect, such as a UUID; a repetition gets the same answer.";
+    shape["Idempotency-Key"] = z
+      .string()
+      .regex(/^[\x21-\x7e]{1,255}$/)
+      .openapi({ param: { description } });
   }
   const version = method.input.field.expectedVersion;
   if (version) {
-    const etag = z
+    const meaning = commentOf(version).replace(" REST: If-Match.", "");
+    const description = `${meaning} As a strong ETag, such as "3".`;
+    shape["If-Match"] = z
       .string()
       .regex(/^"[1-9][0-9]{0,9}"$/)
-      .optional();
-    shape["If-Match"] = etag.openapi({
-      param: { description: commentOf(version).replace(" REST: If-Match.", ""), example: '"3"' },
-    });
+      .optional()
+      .openapi({ param: { description } });
   }
   for (const secret of secretsOf(method)) {
     const { name, description } = secretHeaders[secret];
@@ -108,13 +109,12 @@ function requestHeaders(method: DescMethod): z.ZodObject | undefined {
 
 const needsKey = (method: DescMethod) => policyOf(method)?.idempotency === Idempotency.KEY_REQUIRED;
 
-/** Whether a success is one versioned resource, whose version REST sends as ETag. */
+/** Whether a success can be one versioned resource alone, whose version REST sends as ETag. */
 function hasEtag({ output }: DescMethod): boolean {
   const [resource, ...others] = output.fields;
-  return (
-    resource?.message?.field.version !== undefined &&
-    others.every((field) => field.fieldKind === "scalar" && field.oneof)
-  );
+  const mayBeAbsent = (field: DescField) =>
+    field.fieldKind === "scalar" && field.presence === FeatureSet_FieldPresence.EXPLICIT;
+  return resource?.message?.field.version !== undefined && others.every(mayBeAbsent);
 }
 
 function successes(method: DescMethod, schemas: Schemas): Answers {
@@ -161,7 +161,7 @@ function refusal(status: number, why: readonly Reason[], hasKey: boolean): Answe
   return { description, headers: headers(...names), content: problemContent(why) };
 }
 
-/** Error answers for these reasons, one a status, and `default` for the rest; some are replayed when there is a key. */
+/** Error answers for these reasons, one a status, and `default`. With a key, business refusals are replayed. */
 export function refusals(why: readonly Reason[], hasKey: boolean): Answers {
   const byStatus = Map.groupBy(why, statusOf);
   const answers = [...byStatus].map(([status, same]) => [status, refusal(status, same, hasKey)]);

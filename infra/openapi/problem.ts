@@ -12,7 +12,7 @@ const violation = z.object({
   detail: z.string().openapi({ description: "What is wrong with it." }),
 });
 
-/** RFC 9457 problem details: the body of every answer that is no success, as apps/_kernel/problem.ts writes it. */
+/** RFC 9457 problem details: the body of every refusal, as apps/_kernel/problem.ts writes it. */
 export const problem = z
   .object({
     type: z.string().openapi({ format: "uri-reference", description: "Page about the reason." }),

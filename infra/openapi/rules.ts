@@ -59,8 +59,8 @@ export const itemRulesOf = (field: DescField): FieldRules | undefined => {
 };
 
 /**
- * Adds what buf.validate asks of a field to its schema. Throws on a rule it does not know, so that the documents
- * never promise less than the validator demands.
+ * Adds what buf.validate asks of a field to its schema. Throws on a rule it does not know, so that the
+ * documents never promise less than the validator demands.
  */
 export function withRules(schema: z.ZodType, rules: FieldRules | undefined, where: string): z.ZodType {
   if (!rules) return schema;

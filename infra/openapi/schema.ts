@@ -17,7 +17,6 @@ import { itemRulesOf, rulesOf, withRules } from "./rules";
 type Direction = "request" | "response";
 
 type Type = DescMessage | DescEnum;
-type Shape = Record<string, z.ZodType>;
 
 const timestamp = "google.protobuf.Timestamp";
 
@@ -86,16 +85,57 @@ function enumSchema(desc: DescEnum, name: string): z.ZodType {
   );
 }
 
-/** The zod schemas of a contract's messages in their JSON form (ProtoJSON), registered as OpenAPI components. */
+/** Gives the component of a message or an enum. */
+type Use = (type: Type, direction: Direction) => z.ZodType;
+
+function elementSchema(field: DescField, direction: Direction, use: Use): z.ZodType {
+  if (field.enum) return use(field.enum, direction);
+  if (!field.message) return scalarSchema(field);
+  const isTime = field.message.typeName === timestamp;
+  return isTime ? z.string().openapi({ format: "date-time" }) : use(field.message, direction);
+}
+
+function fieldSchema(field: DescField, direction: Direction, use: Use): z.ZodType {
+  const where = `${field.parent.typeName}.${field.name}`;
+  const rules = direction === "request" ? rulesOf(field) : undefined;
+  const element = elementSchema(field, direction, use);
+  if (field.fieldKind === "map") return withRules(z.record(z.string(), element), rules, where);
+  if (field.fieldKind !== "list") return withRules(element, rules, where);
+  const items = direction === "request" ? withRules(element, itemRulesOf(field), where) : element;
+  return withRules(z.array(items), rules, where);
+}
+
+/** Schemas of some fields of a message, by their JSON names. */
+function shapeOf(desc: DescMessage, direction: Direction, fields: readonly DescField[], use: Use) {
+  const demanded = direction === "request" ? demandedFields(desc) : undefined;
+  const isRequired = (field: DescField) =>
+    demanded ? demanded.has(field.jsonName) : field.presence === FeatureSet_FieldPresence.IMPLICIT;
+  const entries = fields.map((field) => {
+    const schema = fieldSchema(field, direction, use);
+    const example = fieldExamples[`${desc.typeName}.${field.name}`];
+    return [
+      field.jsonName,
+      described(isRequired(field) ? schema : schema.optional(), commentOf(field), example),
+    ] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+const fitsParameter = (field: DescField) =>
+  field.fieldKind !== "list" &&
+  field.fieldKind !== "map" &&
+  (!field.message || field.message.typeName === timestamp);
+
+/** The zod schemas of a contract's messages in their JSON form, each the OpenAPI component of its name. */
 export interface Schemas {
-  /** The body of a method: its request without the fields that are elsewhere. Undefined when nothing is left. */
+  /** The body of a method: its request without the fields that are elsewhere. */
   body(method: DescMethod, elsewhere: readonly DescField[]): z.ZodObject;
-  /** The parameters that carry these fields. */
+  /** The parameters that carry these fields; undefined without any. */
   parameters(method: DescMethod, fields: readonly DescField[]): z.ZodObject | undefined;
   response(desc: DescMessage): z.ZodType;
 }
 
-/** Schemas for the requests and responses of these methods. */
+/** Schemas for the requests and responses of these methods. Throws on what has no OpenAPI form yet. */
 export function createSchemas(methods: readonly DescMethod[]): Schemas {
   const answered = new Set(methods.flatMap((method) => [...typesFrom(method.output)]));
   const asked = new Set(methods.flatMap((method) => [...typesFrom(method.input)]));
@@ -118,62 +158,23 @@ export function createSchemas(methods: readonly DescMethod[]): Schemas {
   }
 
   // lazy: so a type may contain itself, and the text of a use does not end up in the component
-  const use = (type: Type, direction: Direction) => z.lazy(() => component(type, direction));
-
-  function elementSchema(field: DescField, direction: Direction): z.ZodType {
-    if (field.enum) return use(field.enum, direction);
-    if (!field.message) return scalarSchema(field);
-    return field.message.typeName === timestamp
-      ? z.string().openapi({ format: "date-time" })
-      : use(field.message, direction);
-  }
-
-  function fieldSchema(field: DescField, direction: Direction): z.ZodType {
-    const where = `${field.parent.typeName}.${field.name}`;
-    const rules = direction === "request" ? rulesOf(field) : undefined;
-    const element = elementSchema(field, direction);
-    if (field.fieldKind === "map") return withRules(z.record(z.string(), element), rules, where);
-    if (field.fieldKind !== "list") return withRules(element, rules, where);
-    const items = direction === "request" ? withRules(element, itemRulesOf(field), where) : element;
-    return withRules(z.array(items), rules, where);
-  }
-
-  function shapeOf(desc: DescMessage, direction: Direction, fields: readonly DescField[]): Shape {
-    const demanded = direction === "request" ? demandedFields(desc) : undefined;
-    const isRequired = (field: DescField) =>
-      demanded ? demanded.has(field.jsonName) : field.presence === FeatureSet_FieldPresence.IMPLICIT;
-    return Object.fromEntries(
-      fields.map((field) => {
-        const schema = fieldSchema(field, direction);
-        const asked = isRequired(field) ? schema : schema.optional();
-        return [
-          field.jsonName,
-          described(asked, commentOf(field), fieldExamples[`${desc.typeName}.${field.name}`]),
-        ];
-      }),
-    );
-  }
+  const use: Use = (type, direction) => z.lazy(() => component(type, direction));
 
   function messageSchema(desc: DescMessage, direction: Direction, fields: readonly DescField[]): z.ZodObject {
-    const shape = shapeOf(desc, direction, fields);
+    const shape = shapeOf(desc, direction, fields, use);
     const schema = direction === "request" ? z.strictObject(shape) : z.object(shape);
     return described(schema.openapi(nameOf(desc, direction)), commentOf(desc));
   }
 
   return {
-    body: ({ input }, elsewhere) =>
-      messageSchema(
-        input,
-        "request",
-        input.fields.filter((field) => !elsewhere.includes(field)),
-      ),
+    body({ input }, elsewhere) {
+      const fields = input.fields.filter((field) => !elsewhere.includes(field));
+      return messageSchema(input, "request", fields);
+    },
     parameters({ input }, fields) {
-      const many = fields.find(
-        (f) =>
-          f.fieldKind === "list" || f.fieldKind === "map" || (f.message && f.message.typeName !== timestamp),
-      );
-      if (many) throw new Error(`${input.typeName}.${many.name} does not fit into a parameter`);
-      return fields.length > 0 ? z.object(shapeOf(input, "request", fields)) : undefined;
+      const bulky = fields.find((field) => !fitsParameter(field));
+      if (bulky) throw new Error(`${input.typeName}.${bulky.name} does not fit into a parameter`);
+      return fields.length > 0 ? z.object(shapeOf(input, "request", fields, use)) : undefined;
     },
     response: (desc) => component(desc, "response"),
   };

@@ -1,4 +1,4 @@
-import { type DescMessage, type MessageShape, fromJson } from "@bufbuild/protobuf";
+import { type DescMessage, fromJson, type MessageShape } from "@bufbuild/protobuf";
 import { sql } from "drizzle-orm";
 import type { Db, Tx } from "../db/client";
 import { sqlStatement } from "../db/statement";
@@ -27,7 +27,9 @@ export const consumer = <D extends DescMessage, P = undefined>(
 export function consume(schema: string, consumers: readonly Consumer[], db: Db, clock: () => Date) {
   const table = sql.raw(`"${schema}"."inbox"`);
   const record = sqlStatement<{ consumer: string; messageId: string; now: Date }, { first: number }>(
-    (p) => sql`insert into ${table} (consumer, message_id, received_at) values (${p.consumer}, ${p.messageId}, ${p.now})
+    (
+      p,
+    ) => sql`insert into ${table} (consumer, message_id, received_at) values (${p.consumer}, ${p.messageId}, ${p.now})
       on conflict do nothing returning 1 as first`,
   );
   const byType = new Map(consumers.map((c) => [c.desc.typeName, c]));

@@ -1,4 +1,4 @@
-import { type DescMessage, type JsonValue, type MessageInitShape, create, toJson } from "@bufbuild/protobuf";
+import { create, type DescMessage, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { sql } from "drizzle-orm";
 import type { Session, Tx } from "../db/client";
 import { sqlStatement } from "../db/statement";
@@ -69,7 +69,8 @@ export function outboxOf(schema: string, clock: () => Date): Outbox {
     (p) => sql`update ${table} set due_at = null where id = any(string_to_array(${p.ids}, ',')::uuid[])`,
   );
   const failed = sqlStatement<{ id: string; error: string; dueAt: Date | null; deadAt: Date | null }, object>(
-    (p) => sql`update ${table} set due_at = ${p.dueAt}, dead_at = ${p.deadAt}, last_error = ${p.error} where id = ${p.id}`,
+    (p) =>
+      sql`update ${table} set due_at = ${p.dueAt}, dead_at = ${p.deadAt}, last_error = ${p.error} where id = ${p.id}`,
   );
   return {
     async announce(tx, ...events) {
@@ -93,7 +94,12 @@ export function outboxOf(schema: string, clock: () => Date): Outbox {
       if (ids.length > 0) await published(session, { ids: ids.join(",") });
     },
     failed: async (session, id, error, now, dueAt) => {
-      await failed(session, { id, error: error.slice(0, 500), dueAt: dueAt ?? null, deadAt: dueAt ? null : now });
+      await failed(session, {
+        id,
+        error: error.slice(0, 500),
+        dueAt: dueAt ?? null,
+        deadAt: dueAt ? null : now,
+      });
     },
   };
 }

@@ -10,7 +10,11 @@ test("a derived secret is the same again, and only for its own kind, id and gene
   expect(secrets.secretOf("cart", "cart_1", 1)).toBe(secret);
   expect(Buffer.from(secret, "base64url")).toHaveLength(32);
   expect(secrets.isSecretOf(secret, "cart", "cart_1", 1)).toBe(true);
-  for (const [kind, id, generation] of [["order", "cart_1", 1], ["cart", "cart_2", 1], ["cart", "cart_1", 2]] as const) {
+  for (const [kind, id, generation] of [
+    ["order", "cart_1", 1],
+    ["cart", "cart_2", 1],
+    ["cart", "cart_1", 2],
+  ] as const) {
     expect(secrets.isSecretOf(secret, kind, id, generation)).toBe(false);
   }
   expect(secrets.isSecretOf("", "cart", "cart_1", 1)).toBe(false);

@@ -21,7 +21,9 @@ export function sealer(masterKey: string, purpose: string): Seal {
     },
     open(sealed, context) {
       if (sealed[0] !== 1) throw new Error("sealed value has an unknown version");
-      const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(1, 13)).setAAD(Buffer.from(context));
+      const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(1, 13)).setAAD(
+        Buffer.from(context),
+      );
       decipher.setAuthTag(sealed.subarray(13, 29));
       return Buffer.concat([decipher.update(sealed.subarray(29)), decipher.final()]);
     },

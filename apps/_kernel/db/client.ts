@@ -1,4 +1,4 @@
-import { type PostgresJsDatabase, drizzle } from "drizzle-orm/postgres-js";
+import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { fault } from "../fault";
 
@@ -132,7 +132,14 @@ export function openDb(options: ConnectOptions): Db {
 
 const busy = new Set([
   ...["55P03", "57014", "53300", "53100", "57P01", "57P03"],
-  ...["CONNECT_TIMEOUT", "CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_DESTROYED", "ECONNREFUSED", "ECONNRESET"],
+  ...[
+    "CONNECT_TIMEOUT",
+    "CONNECTION_CLOSED",
+    "CONNECTION_ENDED",
+    "CONNECTION_DESTROYED",
+    "ECONNREFUSED",
+    "ECONNRESET",
+  ],
 ]);
 
 /** Turns an unreachable, full or blocked database into a 503 the client may retry; other errors stay as they are. */

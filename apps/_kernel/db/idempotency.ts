@@ -23,7 +23,13 @@ export interface IdempotencyStore {
   /** Takes a key for this request; false when another request has it. Waits for a transaction that is taking it. */
   take(session: Session, ref: KeyRef, fingerprint: Uint8Array, now: Date, expiresAt: Date): Promise<boolean>;
   /** Writes the answer of a key, whether it was taken before or not. */
-  settle(session: Session, ref: KeyRef, fingerprint: Uint8Array | undefined, response: Uint8Array, expiresAt: Date): Promise<void>;
+  settle(
+    session: Session,
+    ref: KeyRef,
+    fingerprint: Uint8Array | undefined,
+    response: Uint8Array,
+    expiresAt: Date,
+  ): Promise<void>;
   /** Gives a key back that was taken for a request which is not to be remembered. */
   abandon(session: Session, ref: KeyRef): Promise<void>;
   /** Deletes up to 1,000 expired records. */
@@ -37,7 +43,10 @@ export function idempotencyStore(schema: string): IdempotencyStore {
     (p) => sql`select fingerprint, state, response from ${table}
       where scope = ${p.scope} and rpc = ${p.rpc} and key = ${p.key} and expires_at > ${p.now}`,
   );
-  const take = sqlStatement<KeyRef & { fingerprint: Uint8Array; now: Date; expiresAt: Date }, { taken: number }>(
+  const take = sqlStatement<
+    KeyRef & { fingerprint: Uint8Array; now: Date; expiresAt: Date },
+    { taken: number }
+  >(
     (p) => sql`insert into ${table} as held (scope, rpc, key, fingerprint, state, expires_at)
       values (${p.scope}, ${p.rpc}, ${p.key}, ${p.fingerprint}, 'in_flight', ${p.expiresAt})
       on conflict (scope, rpc, key) do update
@@ -45,7 +54,10 @@ export function idempotencyStore(schema: string): IdempotencyStore {
         where held.expires_at <= ${p.now}
       returning 1 as taken`,
   );
-  const settle = sqlStatement<KeyRef & { fingerprint: Uint8Array | null; response: Uint8Array; expiresAt: Date }, object>(
+  const settle = sqlStatement<
+    KeyRef & { fingerprint: Uint8Array | null; response: Uint8Array; expiresAt: Date },
+    object
+  >(
     (p) => sql`insert into ${table} as held (scope, rpc, key, fingerprint, state, response, expires_at)
       values (${p.scope}, ${p.rpc}, ${p.key}, coalesce(${p.fingerprint}::bytea, ''::bytea), 'done', ${p.response}, ${p.expiresAt})
       on conflict (scope, rpc, key) do update
@@ -53,7 +65,8 @@ export function idempotencyStore(schema: string): IdempotencyStore {
         where held.state = 'in_flight'`,
   );
   const abandon = sqlStatement<KeyRef, object>(
-    (p) => sql`delete from ${table} where scope = ${p.scope} and rpc = ${p.rpc} and key = ${p.key} and state = 'in_flight'`,
+    (p) =>
+      sql`delete from ${table} where scope = ${p.scope} and rpc = ${p.rpc} and key = ${p.key} and state = 'in_flight'`,
   );
   const clean = sqlStatement<{ now: Date }, object>(
     (p) => sql`delete from ${table} where (scope, rpc, key) in
@@ -74,4 +87,3 @@ export function idempotencyStore(schema: string): IdempotencyStore {
     },
   };
 }
-

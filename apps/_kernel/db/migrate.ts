@@ -1,14 +1,18 @@
+import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate as drizzleMigrate } from "drizzle-orm/postgres-js/migrator";
-import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import type { ServiceName } from "../topology";
 
 const lockKey = 7_134_001;
-const folderOf = (service: ServiceName) => fileURLToPath(new URL(`../../../db/migrations/${service}`, import.meta.url));
+const folderOf = (service: ServiceName) =>
+  fileURLToPath(new URL(`../../../db/migrations/${service}`, import.meta.url));
 
 /** Tables that their service may only read and append to. */
-const appendOnly: Partial<Record<ServiceName, readonly string[]>> = { product: ["stock_movements"], order: ["order_events"] };
+const appendOnly: Partial<Record<ServiceName, readonly string[]>> = {
+  product: ["stock_movements"],
+  order: ["order_events"],
+};
 
 function grants(service: ServiceName): string {
   const role = `mall_${service}`;
@@ -20,7 +24,9 @@ function grants(service: ServiceName): string {
     `grant usage on schema migrations to ${role}`,
     `grant select on migrations."${service}" to ${role}`,
     `grant usage on all sequences in schema "${service}" to ${role}`,
-    ...(appendOnly[service] ?? []).map((table) => `revoke update, delete on "${service}".${table} from ${role}`),
+    ...(appendOnly[service] ?? []).map(
+      (table) => `revoke update, delete on "${service}".${table} from ${role}`,
+    ),
   ].join(";\n");
 }
 

@@ -1,4 +1,4 @@
-import { DrizzleQueryError, Param, Placeholder, type SQL, is, sql } from "drizzle-orm";
+import { DrizzleQueryError, is, Param, Placeholder, type SQL, sql } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { isId, uuidOf } from "../id";
@@ -29,7 +29,11 @@ function encode(value: unknown): unknown {
 const compared = (value: unknown): unknown => (isId(value) ? uuidOf(value) : encode(value));
 
 /** Values in the order of the statement; `encodeBare` does those without a column's encoder. */
-function fill(params: readonly unknown[], values: object, encodeBare: (value: unknown) => unknown): unknown[] {
+function fill(
+  params: readonly unknown[],
+  values: object,
+  encodeBare: (value: unknown) => unknown,
+): unknown[] {
   return params.map((param) => {
     const mark = is(param, Param) ? param.value : param;
     if (!is(mark, Placeholder)) return encode(param);
@@ -56,7 +60,10 @@ export function statement<P extends object, R>(
   return async (session, params) => {
     compiled ??= build(placeholders as Params<P>).prepare(name) as unknown as { params: unknown[] };
     const client = { unsafe: (text: string, values: never[]) => session.sql.unsafe(text, values, prepared) };
-    const bound = Object.create(compiled, { client: { value: client }, params: { value: fill(compiled.params, params, compared) } });
+    const bound = Object.create(compiled, {
+      client: { value: client },
+      params: { value: fill(compiled.params, params, compared) },
+    });
     try {
       return (await bound.execute({})) as R;
     } catch (error) {
@@ -76,6 +83,10 @@ export function sqlStatement<P extends object, R extends object>(
   let compiled: { sql: string; params: unknown[] } | undefined;
   return async (session, params) => {
     compiled ??= dialect.sqlToQuery(build(placeholders as Params<P>));
-    return (await session.sql.unsafe(compiled.sql, fill(compiled.params, params, encode) as never[], prepared)) as unknown as R[];
+    return (await session.sql.unsafe(
+      compiled.sql,
+      fill(compiled.params, params, encode) as never[],
+      prepared,
+    )) as unknown as R[];
   };
 }

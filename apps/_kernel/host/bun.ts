@@ -4,11 +4,11 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { getRequestListener } from "@hono/node-server";
 import type { MallApp, Resources } from "../app";
 import { openDb } from "../db/client";
-import { type EnvSource, baseEnv, parseEnv } from "../env";
-import { type Log, errorFields, jsonLog } from "../log";
+import { baseEnv, type EnvSource, parseEnv } from "../env";
+import { errorFields, jsonLog, type Log } from "../log";
 import { staticRegistry } from "../registry/http";
 import type { Registry } from "../registry/port";
-import { limits } from "../rpc/server";
+import { limits } from "../rpc/limits";
 import { type ServiceName, services } from "../topology";
 
 type Fetch = (request: Request) => Promise<Response>;
@@ -16,7 +16,8 @@ type Fetch = (request: Request) => Promise<Response>;
 /** What a process of one service runs on: its own pool under its own role, the real clock. */
 export function bunResources(name: ServiceName, env: EnvSource, registry: Registry): Resources {
   const url = env[`${name.toUpperCase()}_DATABASE_URL`] ?? env.DATABASE_URL;
-  if (!url) throw new Error(`The environment is not complete:\n  DATABASE_URL: must name a PostgreSQL database`);
+  if (!url)
+    throw new Error(`The environment is not complete:\n  DATABASE_URL: must name a PostgreSQL database`);
   return {
     env,
     db: openDb({ url, role: `mall_${name}`, applicationName: `mall-${name}` }),
@@ -39,7 +40,12 @@ export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
 }
 
 /** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
-export function serveGrpc(routes: (router: ConnectRouter) => void, fallback: Fetch, port: number, hostname = "0.0.0.0") {
+export function serveGrpc(
+  routes: (router: ConnectRouter) => void,
+  fallback: Fetch,
+  port: number,
+  hostname = "0.0.0.0",
+) {
   // Bun.serve refuses the Response that the listener would put in the place of the global one
   const listener = getRequestListener(fallback, { overrideGlobalObjects: false });
   const handler = connectNodeAdapter({ routes, fallback: listener as never });
@@ -48,7 +54,10 @@ export function serveGrpc(routes: (router: ConnectRouter) => void, fallback: Fet
     server.once("error", reject);
     server.listen(port, hostname, () => {
       const address = server.address();
-      resolve({ port: typeof address === "object" && address ? address.port : port, stop: () => server.close() });
+      resolve({
+        port: typeof address === "object" && address ? address.port : port,
+        stop: () => server.close(),
+      });
     });
   });
 }
@@ -91,7 +100,10 @@ export function portsOf(env: EnvSource, fallback: number): { port: number; grpcP
 }
 
 /** Runs one service as its own process until it is told to stop. */
-export async function serveService(name: ServiceName, create: (resources: Resources) => MallApp): Promise<void> {
+export async function serveService(
+  name: ServiceName,
+  create: (resources: Resources) => MallApp,
+): Promise<void> {
   const env: EnvSource = process.env;
   const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
   const log = jsonLog(name, LOG_LEVEL);

@@ -12,7 +12,7 @@ describe("a request on a Worker", () => {
     const { kept, waitUntil } = context();
     let finish = () => {};
     let isFinished = false;
-    withScope({ waitUntil }, async () => {
+    void withScope({ waitUntil }, async () => {
       await new Promise<void>((resolve) => (finish = resolve));
       isFinished = true;
     });

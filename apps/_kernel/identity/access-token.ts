@@ -24,7 +24,8 @@ export function accessTokenVerifier(
   clock: () => Date,
 ): VerifyAccessToken {
   const keys = createRemoteJWKSet(new URL("http://auth/.well-known/jwks.json"), {
-    [customFetch]: (url: string, init: RequestInit) => fetchAuth(new Request(url, { method: "GET", headers: init.headers })),
+    [customFetch]: (url: string, init: RequestInit) =>
+      fetchAuth(new Request(url, { method: "GET", headers: init.headers })),
     cooldownDuration: 30_000,
     cacheMaxAge: 600_000,
     timeoutDuration: 3_000,

@@ -5,7 +5,11 @@ export type Role = "customer" | "staff" | "admin";
 
 /** Who calls: the end user, the calling service, and the secrets of guest objects, each if presented and valid. */
 export interface Actor {
-  readonly user?: { readonly id: `usr_${string}`; readonly roles: readonly string[]; readonly sessionId: string };
+  readonly user?: {
+    readonly id: `usr_${string}`;
+    readonly roles: readonly string[];
+    readonly sessionId: string;
+  };
   readonly service?: CallerName;
   readonly cartSecret?: string;
   readonly orderSecret?: string;

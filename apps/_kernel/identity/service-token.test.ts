@@ -36,7 +36,9 @@ describe("a service token", () => {
     const foreign = await serviceTokens(`${master}!`, "checkout", clock).tokenFor("cart");
     const good = await serviceTokens(master, "checkout", clock).tokenFor("cart");
     const [head, , signature] = good.split(".");
-    const claims = Buffer.from(JSON.stringify({ iss: "gateway", aud: "cart", exp: 9999999999 })).toString("base64url");
+    const claims = Buffer.from(JSON.stringify({ iss: "gateway", aud: "cart", exp: 9999999999 })).toString(
+      "base64url",
+    );
     const none = `${Buffer.from('{"alg":"none","typ":"svc+jwt","kid":"checkout"}').toString("base64url")}.${claims}.`;
     for (const token of [outside, foreign, `${head}.${claims}.${signature}`, none, "", "a.b.c"]) {
       expect(await reasonOf(cart.callerOf(token))).toBe("UNAUTHENTICATED");

@@ -1,7 +1,7 @@
-import { SignJWT, jwtVerify } from "jose";
+import { jwtVerify, SignJWT } from "jose";
 import { deriveKey } from "../crypto/derive";
 import { fault } from "../fault";
-import { type CallerName, type ServiceName, calls, serviceOfPackage, subscriptions } from "../topology";
+import { type CallerName, calls, type ServiceName, serviceOfPackage, subscriptions } from "../topology";
 
 const ttlSeconds = 60;
 const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -11,7 +11,13 @@ async function keyPair(masterKey: string, caller: CallerName) {
   const pkcs8 = new Uint8Array(Buffer.concat([pkcs8Ed25519, seed]));
   const signKey = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", true, ["sign"]);
   const { x } = (await crypto.subtle.exportKey("jwk", signKey)) as JsonWebKey;
-  const verifyKey = await crypto.subtle.importKey("jwk", { kty: "OKP", crv: "Ed25519", x: x! }, "Ed25519", true, ["verify"]);
+  const verifyKey = await crypto.subtle.importKey(
+    "jwk",
+    { kty: "OKP", crv: "Ed25519", x: x! },
+    "Ed25519",
+    true,
+    ["verify"],
+  );
   return { signKey, verifyKey };
 }
 
@@ -28,7 +34,9 @@ export interface ServiceTokens {
 
 /** Whether `self` listens to an event of the caller. */
 const listensTo = (self: CallerName, caller: CallerName): boolean =>
-  Object.entries(subscriptions).some(([type, to]) => serviceOfPackage(type) === caller && to.some((name) => name === self));
+  Object.entries(subscriptions).some(
+    ([type, to]) => serviceOfPackage(type) === caller && to.some((name) => name === self),
+  );
 
 const mayReach = (self: CallerName, caller: CallerName, reaching: "call" | "event"): boolean =>
   reaching === "event" ? listensTo(self, caller) : calls[caller].some((name) => name === self);
@@ -75,7 +83,13 @@ export function serviceTokens(masterKey: string, self: CallerName, clock: () => 
             if (!kid || !(kid in calls)) throw refuse();
             return (await keysOf(kid as CallerName)).verifyKey;
           },
-          { algorithms: ["EdDSA"], typ: "svc+jwt", audience: self, requiredClaims: ["iss", "exp"], currentDate: clock() },
+          {
+            algorithms: ["EdDSA"],
+            typ: "svc+jwt",
+            audience: self,
+            requiredClaims: ["iss", "exp"],
+            currentDate: clock(),
+          },
         );
         const caller = payload.iss as CallerName;
         // iss must be the key's own name, or one service could speak for another

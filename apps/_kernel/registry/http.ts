@@ -1,9 +1,9 @@
 import type { Transport } from "@connectrpc/connect";
 import { createFetchClient } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
+import type { EnvSource } from "../env";
 import { fault } from "../fault";
 import { type ServiceName, serviceNames, services } from "../topology";
-import type { EnvSource } from "../env";
 import type { Registry, ServiceFetch } from "./port";
 
 const messageBytesMax = 16 * 1024 * 1024;
@@ -57,7 +57,9 @@ export function roundRobin(service: ServiceName, urls: readonly string[]): Servi
         if (!connectFailures.has((error as { code?: string }).code ?? "")) throw error;
       }
     }
-    throw fault("unavailable", "SERVICE_UNAVAILABLE", `The ${service} service cannot be reached.`, { retryAfterSeconds: 1 });
+    throw fault("unavailable", "SERVICE_UNAVAILABLE", `The ${service} service cannot be reached.`, {
+      retryAfterSeconds: 1,
+    });
   };
 }
 
@@ -65,7 +67,10 @@ export function roundRobin(service: ServiceName, urls: readonly string[]): Servi
 export function staticRegistry(env: EnvSource): Registry {
   return fetchRegistry((service) => {
     const listed = env[`${service.toUpperCase()}_URL`] ?? `http://127.0.0.1:${services[service].port}`;
-    return roundRobin(service, listed.split(",").map((url) => url.trim().replace(/\/$/, "")));
+    return roundRobin(
+      service,
+      listed.split(",").map((url) => url.trim().replace(/\/$/, "")),
+    );
   });
 }
 

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, type Transport, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { fault, faultInfo } from "../fault";
 import type { ServiceTokens } from "../identity/service-token";
@@ -10,7 +10,11 @@ import { currentRequest } from "./context";
 const timeoutMsDefault = 10_000;
 
 /** Headers that every call to another service carries: who acts, for whom, and in which request. */
-async function callHeaders(tokens: ServiceTokens, callee: ServiceName, given: HeadersInit | undefined): Promise<Headers> {
+async function callHeaders(
+  tokens: ServiceTokens,
+  callee: ServiceName,
+  given: HeadersInit | undefined,
+): Promise<Headers> {
   const header = new Headers(given);
   header.set("x-service-token", await tokens.tokenFor(callee));
   const request = currentRequest.getStore();
@@ -27,7 +31,14 @@ async function callHeaders(tokens: ServiceTokens, callee: ServiceName, given: He
 function neighbourError(error: unknown, callee: ServiceName): ConnectError {
   const connect = ConnectError.from(error);
   const info = faultInfo(connect);
-  if (info) return new ConnectError(connect.rawMessage, connect.code, {}, [{ desc: FaultInfoSchema, value: info }], error);
+  if (info)
+    return new ConnectError(
+      connect.rawMessage,
+      connect.code,
+      {},
+      [{ desc: FaultInfoSchema, value: info }],
+      error,
+    );
   if (connect.code === Code.DeadlineExceeded || connect.code === Code.Canceled) return connect;
   return fault("unavailable", "SERVICE_UNAVAILABLE", `The ${callee} service does not answer properly.`, {
     retryAfterSeconds: 1,
@@ -39,7 +50,12 @@ function neighbourError(error: unknown, callee: ServiceName): ConnectError {
  * A generated client of another service over the registry: adds the service token and the request's context, keeps
  * within the caller's deadline (10 s without one), and passes on the neighbour's faults.
  */
-export function clientOf<S extends DescService>(desc: S, registry: Registry, tokens: ServiceTokens, clock: () => Date): Client<S> {
+export function clientOf<S extends DescService>(
+  desc: S,
+  registry: Registry,
+  tokens: ServiceTokens,
+  clock: () => Date,
+): Client<S> {
   const callee = serviceOfPackage(desc.typeName);
   if (!callee) throw new Error(`${desc.typeName} belongs to no service`);
   const base = registry.transport(callee);
@@ -47,10 +63,18 @@ export function clientOf<S extends DescService>(desc: S, registry: Registry, tok
     stream: base.stream,
     async unary(method, signal, timeoutMs, header, input, values) {
       const deadlineMs = currentRequest.getStore()?.deadlineMs;
-      const remainingMs = deadlineMs === undefined ? timeoutMsDefault : Math.max(1, deadlineMs - clock().getTime());
+      const remainingMs =
+        deadlineMs === undefined ? timeoutMsDefault : Math.max(1, deadlineMs - clock().getTime());
       try {
         const headers = await callHeaders(tokens, callee, header);
-        return await base.unary(method, signal, Math.min(timeoutMs ?? timeoutMsDefault, remainingMs), headers, input, values);
+        return await base.unary(
+          method,
+          signal,
+          Math.min(timeoutMs ?? timeoutMsDefault, remainingMs),
+          headers,
+          input,
+          values,
+        );
       } catch (error) {
         throw neighbourError(error, callee);
       }

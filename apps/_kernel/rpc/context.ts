@@ -19,7 +19,10 @@ export interface RequestContext {
 export const currentRequest = new AsyncLocalStorage<RequestContext>();
 
 /** Context value with the request's context; set by the gate before anything else runs. */
-export const requestKey = createContextKey<RequestContext>({ actor: {}, requestId: "" }, { description: "request" });
+export const requestKey = createContextKey<RequestContext>(
+  { actor: {}, requestId: "" },
+  { description: "request" },
+);
 
 /** HTTP status of success that a handler chose over the contract's (201 → 200 or 202). */
 export const statusKey = createContextKey<number>(0, { description: "status" });

@@ -1,18 +1,11 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import { fault } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import type { ServiceTokens } from "../identity/service-token";
-import { fault } from "../fault";
 import { requestKey, responseKey } from "./context";
 import { enforcePolicy } from "./policy";
-
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** The id of a request: the caller's if it is a UUID, else a new one. */
-export function requestIdOf(header: Headers): string {
-  const given = header.get("x-request-id");
-  return given && uuidPattern.test(given) ? given.toLowerCase() : crypto.randomUUID();
-}
+import { requestIdOf } from "./request-id";
 
 export interface GateDeps {
   verifyAccessToken: VerifyAccessToken;

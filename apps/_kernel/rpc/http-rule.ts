@@ -1,4 +1,4 @@
-import { type DescField, type DescMethod, ScalarType, getOption, hasOption } from "@bufbuild/protobuf";
+import { type DescField, type DescMethod, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { http } from "@mall/gen/google/api/annotations_pb";
 import type { Violation } from "../fault";
 
@@ -60,7 +60,9 @@ export function parameterValue(field: DescField, text: string): string | number 
 /** Says where a violation's field came from in the REST form of the request. */
 export function restInputOf(method: DescMethod): { named(violations: Violation[]): Violation[] } {
   const rule = httpRuleOf(method);
-  const parameters = new Set([...(rule?.pathFields ?? []), ...(rule?.queryFields ?? [])].map((f) => f.jsonName));
+  const parameters = new Set(
+    [...(rule?.pathFields ?? []), ...(rule?.queryFields ?? [])].map((f) => f.jsonName),
+  );
   return {
     named: (violations) =>
       violations.map((v) => {

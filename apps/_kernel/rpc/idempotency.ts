@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { type DescMethod, type MessageShape, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type ConnectError, type Interceptor, createContextKey } from "@connectrpc/connect";
+import { type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
 import type { Seal } from "../crypto/seal";
 import type { Db, Session, Tx } from "../db/client";
 import type { IdempotencyStore, KeyRef } from "../db/idempotency";
-import { type FaultCode, codeName, fault, faultInfo } from "../fault";
+import { codeName, type FaultCode, fault, faultInfo } from "../fault";
 import type { Actor } from "../identity/actor";
 import { currentRequest, requestKey, responseKey, statusKey } from "./context";
 import { policyOf } from "./policy";
@@ -62,7 +62,9 @@ export interface Ticket extends KeyRef {
 }
 
 /** Context value with the ticket of a request whose contract asks for a key. */
-export const ticketKey = createContextKey<Ticket | undefined>(undefined, { description: "idempotency ticket" });
+export const ticketKey = createContextKey<Ticket | undefined>(undefined, {
+  description: "idempotency ticket",
+});
 
 const keyTaken = new Error("idempotency key was taken by a concurrent request");
 const keyPattern = /^[\x21-\x7e]{1,255}$/;
@@ -80,7 +82,12 @@ function readKey(header: Headers): string {
   const key = header.get("idempotency-key");
   const violation = (detail: string) => ({ violations: [{ parameter: "Idempotency-Key", detail }] });
   if (key === null || key === "") {
-    throw fault("invalid_argument", "IDEMPOTENCY_KEY_REQUIRED", "This request needs an Idempotency-Key header.", violation("is required"));
+    throw fault(
+      "invalid_argument",
+      "IDEMPOTENCY_KEY_REQUIRED",
+      "This request needs an Idempotency-Key header.",
+      violation("is required"),
+    );
   }
   if (!keyPattern.test(key)) {
     const detail = "must be 1 to 255 visible ASCII characters";
@@ -100,7 +107,10 @@ export interface AnswersDeps {
 const contextOf = (ref: KeyRef) => `idempotency|${ref.scope}|${ref.rpc}|${ref.key}`;
 
 function encode(answer: Answer): Buffer {
-  const value = answer.kind === "message" ? { ...answer, message: Buffer.from(answer.message).toString("base64") } : answer;
+  const value =
+    answer.kind === "message"
+      ? { ...answer, message: Buffer.from(answer.message).toString("base64") }
+      : answer;
   return Buffer.from(JSON.stringify(value));
 }
 
@@ -121,16 +131,24 @@ export function createAnswers(deps: AnswersDeps): Answers {
     const found = await store.find(deps.db, ticket, clock());
     if (!found) return undefined;
     if (!Buffer.from(found.fingerprint).equals(Buffer.from(ticket.fingerprint))) {
-      throw fault("failed_precondition", "IDEMPOTENCY_KEY_REUSED", "This Idempotency-Key was used for another request.");
+      throw fault(
+        "failed_precondition",
+        "IDEMPOTENCY_KEY_REUSED",
+        "This Idempotency-Key was used for another request.",
+      );
     }
     if (found.state === "in_flight" || !found.response) throw inFlight();
     return decode(seal.open(found.response, contextOf(ticket)));
   }
 
   const interceptor: Interceptor = (next) => async (request) => {
-    if (request.stream || policyOf(request.method)?.idempotency !== Idempotency.KEY_REQUIRED) return next(request);
+    if (request.stream || policyOf(request.method)?.idempotency !== Idempotency.KEY_REQUIRED)
+      return next(request);
     const { actor } = request.contextValues.get(requestKey);
-    const bytes = toBinary(request.method.input, request.message as MessageShape<typeof request.method.input>);
+    const bytes = toBinary(
+      request.method.input,
+      request.message as MessageShape<typeof request.method.input>,
+    );
     const ticket: Ticket = {
       scope: scopeOf(actor),
       rpc: request.method.name,
@@ -174,7 +192,10 @@ const inFlight = () =>
 
 /** The fault that a stored refusal answers with. */
 export const toFault = (answer: Refusal, replayed = false): ConnectError => {
-  const error = fault(answer.code, answer.reason, answer.message, { metadata: answer.metadata, requestId: answer.requestId });
+  const error = fault(answer.code, answer.reason, answer.message, {
+    metadata: answer.metadata,
+    requestId: answer.requestId,
+  });
   if (replayed) error.metadata.set("idempotent-replayed", "true");
   return error;
 };
@@ -196,4 +217,3 @@ function replayed(request: UnaryCall, method: DescMethod, answer: Answer) {
     message: fromBinary(method.output, answer.message),
   } as Awaited<ReturnType<ReturnType<Interceptor>>>;
 }
-

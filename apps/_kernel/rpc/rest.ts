@@ -1,27 +1,37 @@
-import { type DescMethodUnary, type JsonObject, type JsonValue, type Message, fromJson, toJson } from "@bufbuild/protobuf";
+import {
+  type DescMethodUnary,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type Message,
+  toJson,
+} from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { type Context, Hono } from "hono";
-import { type Violation, fault, invalid } from "../fault";
+import { fault, invalid, type Violation } from "../fault";
 import { problemResponse } from "../problem";
 import { readBody } from "./body";
 import { requestKey, statusKey } from "./context";
-import { requestIdOf } from "./gate";
 import { type HttpRule, httpRuleOf, parameterValue, restInputOf } from "./http-rule";
+import { bodyBytesMaxOf } from "./limits";
 import { policyOf } from "./policy";
-import { type RpcServer, bodyBytesMaxOf, jsonOptions } from "./server";
+import { requestIdOf } from "./request-id";
+import { jsonOptions, type RpcServer } from "./server";
 import { explainJson } from "./validate";
 
 type Input = { [key: string]: JsonValue };
 
 function fromParameters(rule: HttpRule, c: Context): Input {
   const input: Input = {};
-  for (const field of rule.pathFields) input[field.jsonName] = parameterValue(field, c.req.param(field.name) ?? "");
+  for (const field of rule.pathFields)
+    input[field.jsonName] = parameterValue(field, c.req.param(field.name) ?? "");
   const query = c.req.queries();
   const known = new Map(rule.queryFields.map((f) => [f.jsonName, f]));
   const violations: Violation[] = [];
   for (const [name, values] of Object.entries(query)) {
     const field = known.get(name);
-    if (!field) violations.push({ parameter: name.slice(0, 100), detail: `unknown parameter "${name.slice(0, 100)}"` });
+    if (!field)
+      violations.push({ parameter: name.slice(0, 100), detail: `unknown parameter "${name.slice(0, 100)}"` });
     else if (values.length > 1) violations.push({ parameter: name, detail: "is given more than once" });
     else input[name] = parameterValue(field, values[0]!);
   }
@@ -43,7 +53,8 @@ async function fromBody(method: DescMethodUnary, rule: HttpRule, request: Reques
   } catch {
     throw invalid([{ pointer: "#", detail: "is not JSON" }]);
   }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) throw invalid([{ pointer: "#", detail: "must be an object" }]);
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw invalid([{ pointer: "#", detail: "must be an object" }]);
   return json as JsonObject;
 }
 
@@ -64,7 +75,11 @@ async function readRequest(method: DescMethodUnary, rule: HttpRule, c: Context):
     return fromJson(method.input, input, jsonOptions);
   } catch (error) {
     const violations = explainJson(method.input, input);
-    throw invalid(restInputOf(method).named(violations.length > 0 ? violations : [{ pointer: "#", detail: String(error) }]));
+    throw invalid(
+      restInputOf(method).named(
+        violations.length > 0 ? violations : [{ pointer: "#", detail: String(error) }],
+      ),
+    );
   }
 }
 
@@ -98,7 +113,10 @@ function restHandler(server: RpcServer, method: DescMethodUnary, rule: HttpRule)
       if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
       const etag = etagOf(json);
       if (etag) headers.set("etag", etag);
-      return new Response(JSON.stringify(json), { status: context.values.get(statusKey) || success, headers });
+      return new Response(JSON.stringify(json), {
+        status: context.values.get(statusKey) || success,
+        headers,
+      });
     } catch (error) {
       return problemResponse(ConnectError.from(error), requestId);
     }

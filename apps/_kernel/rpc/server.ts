@@ -1,25 +1,39 @@
-import { type DescMethod, type DescMethodUnary, type DescService, type JsonValue, type Message, create } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMethod,
+  type DescMethodUnary,
+  type DescService,
+  type JsonValue,
+  type Message,
+} from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
   type ConnectRouter,
   type ConnectRouterOptions,
-  type HandlerContext,
-  type Interceptor,
-  type ServiceImpl,
-  type Transport,
   createConnectRouter,
   createContextValues,
   createHandlerContext,
   createMethodImplSpec,
+  type HandlerContext,
+  type Interceptor,
+  type ServiceImpl,
+  type Transport,
 } from "@connectrpc/connect";
-import { type UniversalHandler, createAsyncIterable, getAbortSignalReason, invokeUnaryImplementation, readAllBytes } from "@connectrpc/connect/protocol";
+import {
+  createAsyncIterable,
+  getAbortSignalReason,
+  invokeUnaryImplementation,
+  readAllBytes,
+  type UniversalHandler,
+} from "@connectrpc/connect/protocol";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { databaseFault } from "../db/client";
 import { fault, faultInfo, invalid } from "../fault";
-import { type Log, errorFields } from "../log";
+import { errorFields, type Log } from "../log";
 import { readBody } from "./body";
 import { currentRequest, requestKey } from "./context";
+import { bodyBytesMaxOf, limits } from "./limits";
 import { explainJson } from "./validate";
 
 /** One proto service with its implementation. */
@@ -36,12 +50,6 @@ export const implement = <S extends DescService>(service: S, methods: ServiceImp
 
 /** JSON as every surface writes and reads it: implicit fields always emitted, unknown fields refused. */
 export const jsonOptions = { alwaysEmitImplicit: true, ignoreUnknownFields: false } as const;
-
-export const limits = { bodyBytesMax: 1024 * 1024, importBytesMax: 16 * 1024 * 1024, timeoutMsMax: 60_000, timeoutMs: 30_000 };
-
-/** Largest body of a method. */
-export const bodyBytesMaxOf = (method: DescMethod): number =>
-  method.name === "ImportProducts" ? limits.importBytesMax : limits.bodyBytesMax;
 
 /** How a call that needs no parsing reaches a method. */
 export interface DirectCall {
@@ -81,8 +89,17 @@ export interface RpcServerDeps {
 function classify(thrown: unknown, method: DescMethod, log: Log): ConnectError {
   const error = databaseFault(thrown);
   if (error instanceof ConnectError && (faultInfo(error) || error.code !== Code.Internal)) return error;
-  log("error", "unexpected error", { rpc: method.name, requestId: currentRequest.getStore()?.requestId, ...errorFields(error) });
-  return fault("internal", "INTERNAL", "Something went wrong in the mall; the request id finds it in the log.", { cause: error });
+  log("error", "unexpected error", {
+    rpc: method.name,
+    requestId: currentRequest.getStore()?.requestId,
+    ...errorFields(error),
+  });
+  return fault(
+    "internal",
+    "INTERNAL",
+    "Something went wrong in the mall; the request id finds it in the log.",
+    { cause: error },
+  );
 }
 
 const contextual =
@@ -114,7 +131,8 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
     acceptCompression: [],
   };
   const routes = (router: ConnectRouter) => {
-    for (const { service, methods } of deps.implementations) router.service(service, methods as never, options);
+    for (const { service, methods } of deps.implementations)
+      router.service(service, methods as never, options);
   };
   const specs = new Map<DescMethod, ReturnType<typeof createMethodImplSpec>>();
   for (const { service, methods } of deps.implementations) {
@@ -130,7 +148,8 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
 
   async function call({ method, read, protocol, header, timeoutMs, signal, ...rest }: DirectCall) {
     const spec = specs.get(method);
-    if (spec?.kind !== "unary") throw new ConnectError(`${method.name} is not served here`, Code.Unimplemented);
+    if (spec?.kind !== "unary")
+      throw new ConnectError(`${method.name} is not served here`, Code.Unimplemented);
     const context = createHandlerContext({
       ...rest,
       service: method.parent,

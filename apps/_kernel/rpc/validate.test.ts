@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
 import { PlaceOrderRequestSchema } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { BatchGetVariantsRequestSchema } from "@mall/gen/mall/product/v1/product_pb";
-import { create } from "@bufbuild/protobuf";
 import { explainJson, violationsOf } from "./validate";
 
 const pointers = (json: unknown) => explainJson(PlaceOrderRequestSchema, json as never).map((v) => v.pointer);
@@ -25,6 +25,10 @@ describe("JSON that is not of a message", () => {
 });
 
 test("a rule that is broken inside a list points to the element", () => {
-  const message = create(BatchGetVariantsRequestSchema, { variantIds: [`var_${"0".repeat(26)}`, "nonsense"] });
-  expect(violationsOf(BatchGetVariantsRequestSchema, message).map((v) => v.pointer)).toEqual(["#/variantIds/1"]);
+  const message = create(BatchGetVariantsRequestSchema, {
+    variantIds: [`var_${"0".repeat(26)}`, "nonsense"],
+  });
+  expect(violationsOf(BatchGetVariantsRequestSchema, message).map((v) => v.pointer)).toEqual([
+    "#/variantIds/1",
+  ]);
 });

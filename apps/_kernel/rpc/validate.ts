@@ -1,8 +1,8 @@
-import { type DescField, type DescMessage, type JsonValue, type Message, fromJson } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
-import { type Violation, invalid } from "../fault";
+import { invalid, type Violation } from "../fault";
 import { restInputOf } from "./http-rule";
 
 const validator = createValidator();
@@ -12,7 +12,11 @@ type Path = { kind: string; index?: number; key?: unknown; jsonName?: string; na
 /** JSON pointer of a protovalidate field path, in the names of the JSON form. */
 function pointerOf(path: Path): string {
   const parts = path.map((part) =>
-    part.kind === "list_sub" ? String(part.index) : part.kind === "map_sub" ? String(part.key) : (part.jsonName ?? part.name ?? ""),
+    part.kind === "list_sub"
+      ? String(part.index)
+      : part.kind === "map_sub"
+        ? String(part.key)
+        : (part.jsonName ?? part.name ?? ""),
   );
   return `#${parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")}`;
 }
@@ -22,7 +26,10 @@ export function violationsOf(desc: DescMessage, message: unknown): Violation[] {
   const result = validator.validate(desc, message as never);
   if (result.kind === "valid") return [];
   if (result.kind === "error") throw result.error;
-  return result.violations.map((v) => ({ pointer: pointerOf(v.field as unknown as Path), detail: v.message }));
+  return result.violations.map((v) => ({
+    pointer: pointerOf(v.field as unknown as Path),
+    detail: v.message,
+  }));
 }
 
 /** PostgreSQL stores no NUL character in a text, so no field of the contract takes one. */
@@ -32,7 +39,8 @@ function nulViolations(desc: DescMessage, message: Message, at = "#"): Violation
     if (!reflected.isSet(field)) return [];
     const pointer = `${at}/${field.jsonName}`;
     const value: unknown = reflected.get(field);
-    if (field.fieldKind === "message") return nulViolations(field.message, (value as { message: Message }).message, pointer);
+    if (field.fieldKind === "message")
+      return nulViolations(field.message, (value as { message: Message }).message, pointer);
     const values = field.fieldKind === "list" ? [...(value as Iterable<unknown>)] : [value];
     return values.flatMap((item, index) => {
       const itemPointer = field.fieldKind === "list" ? `${pointer}/${index}` : pointer;
@@ -89,7 +97,13 @@ export function explainJson(desc: DescMessage, json: JsonValue, at = "#"): Viola
   return found.length > 0 ? found : [{ pointer: at, detail: plain(problem) }];
 }
 
-function explainField(desc: DescMessage, field: DescField, name: string, value: JsonValue, pointer: string): Violation[] {
+function explainField(
+  desc: DescMessage,
+  field: DescField,
+  name: string,
+  value: JsonValue,
+  pointer: string,
+): Violation[] {
   if (field.fieldKind === "message") return explainJson(field.message, value, pointer);
   if (field.fieldKind === "list" && field.listKind === "message" && Array.isArray(value)) {
     return value.flatMap((item, index) => explainJson(field.message, item, `${pointer}/${index}`));
@@ -99,4 +113,5 @@ function explainField(desc: DescMessage, field: DescField, name: string, value: 
 }
 
 /** The library's sentence without the name of the message, which says nothing to clients. */
-const plain = (problem: string): string => problem.replace(/^cannot decode (field|message|\S+) \S+ from JSON:? ?/, "").slice(0, 200);
+const plain = (problem: string): string =>
+  problem.replace(/^cannot decode (field|message|\S+) \S+ from JSON:? ?/, "").slice(0, 200);

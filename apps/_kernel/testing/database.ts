@@ -19,7 +19,10 @@ async function serverUrl(): Promise<string> {
 }
 
 async function startEmbedded(): Promise<EmbeddedPostgres> {
-  const server = await startEmbeddedPostgres({ dataDir: join(tmpdir(), `mall-test-${process.pid}`), fsync: false });
+  const server = await startEmbeddedPostgres({
+    dataDir: join(tmpdir(), `mall-test-${process.pid}`),
+    fsync: false,
+  });
   atEnd(async () => {
     await server.stop();
     await rm(server.dataDir, { recursive: true, force: true });

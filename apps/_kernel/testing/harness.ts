@@ -1,6 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, type ConnectRouter, createClient, createRouterTransport } from "@connectrpc/connect";
-import { SignJWT, exportJWK, generateKeyPair } from "jose";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { MallApp, Resources } from "../app";
 import { type Db, openDb } from "../db/client";
 import type { EnvSource } from "../env";
@@ -12,10 +12,16 @@ import { type CallerName, type ServiceName, serviceNames } from "../topology";
 import { testDatabase } from "./database";
 
 /** A clock that stands still until it is moved. */
-export function testClock(start = new Date("2026-01-01T00:00:00Z")): { (): Date; advance(seconds: number): void } {
+export function testClock(start = new Date("2026-01-01T00:00:00Z")): {
+  (): Date;
+  advance(seconds: number): void;
+} {
   let nowMs = start.getTime();
   const clock = () => new Date(nowMs);
-  return Object.assign(clock, { advance: (seconds: number) => void (nowMs += seconds * 1000) });
+  const advance = (seconds: number) => {
+    nowMs += seconds * 1000;
+  };
+  return Object.assign(clock, { advance });
 }
 
 /** Who a test client is. */
@@ -85,7 +91,8 @@ export async function harness(
   const headers = async (as: As) => {
     const header = new Headers();
     if (as.user) header.set("authorization", `Bearer ${await auth.token(as.user)}`);
-    if (as.service) header.set("x-service-token", await serviceTokens(masterKey, as.service, clock).tokenFor(name));
+    if (as.service)
+      header.set("x-service-token", await serviceTokens(masterKey, as.service, clock).tokenFor(name));
     if (as.cartSecret) header.set("x-cart-secret", as.cartSecret);
     if (as.orderSecret) header.set("x-order-secret", as.orderSecret);
     if (as.idempotencyKey) header.set("idempotency-key", as.idempotencyKey);

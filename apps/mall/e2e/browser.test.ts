@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { serveExample } from "@mall/example/serve";
 import { chromium } from "playwright-core";
 import { host, hostKind } from "./host";
@@ -8,10 +8,17 @@ setDefaultTimeout(120_000);
 beforeAll(() => host());
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const args = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 test(`a page in Chromium buys with the generated Connect-Web client, as JSON and as binary (${hostKind})`, async () => {
-  if (!existsSync(executablePath)) return console.warn("SKIPPED: Chromium is not installed, no purchase was made in a browser");
+  if (!existsSync(executablePath))
+    return console.warn("SKIPPED: Chromium is not installed, no purchase was made in a browser");
   const { url } = await host();
   const page = await serveExample(0);
   const browser = await chromium.launch({ executablePath, args });

@@ -1,16 +1,16 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { host, hostKind } from "./host";
 import {
-  type Cart,
-  type Order,
-  type Placed,
-  type Problem,
-  aVariant,
   allProducts,
+  aVariant,
+  type Cart,
   guestWith,
   inStock,
   newKey,
   newUser,
+  type Order,
+  type Placed,
+  type Problem,
   placeOrder,
   purchase,
   rest,
@@ -31,11 +31,17 @@ describe(`the catalogue (${hostKind})`, () => {
   test("filters by category and by words, and reads one product", async () => {
     const [first] = await allProducts();
     const slug = first!.categories[0]!.slug;
-    const filtered = await rest<{ products: { id: string; categories: { slug: string }[] }[] }>("GET", `/v1/products?category=${slug}&pageSize=100`);
+    const filtered = await rest<{ products: { id: string; categories: { slug: string }[] }[] }>(
+      "GET",
+      `/v1/products?category=${slug}&pageSize=100`,
+    );
     expect(filtered.body.products.length).toBeGreaterThan(0);
     expect(filtered.body.products.every((p) => p.categories.some((c) => c.slug === slug))).toBe(true);
     const word = first!.title.split(" ")[0]!.toUpperCase();
-    const searched = await rest<{ products: { id: string }[] }>("GET", `/v1/products?q=${encodeURIComponent(word)}&pageSize=100`);
+    const searched = await rest<{ products: { id: string }[] }>(
+      "GET",
+      `/v1/products?q=${encodeURIComponent(word)}&pageSize=100`,
+    );
     expect(searched.body.products.map((p) => p.id)).toContain(first!.id);
     const one = await rest<{ product: { id: string; title: string } }>("GET", `/v1/products/${first!.id}`);
     expect(one.status).toBe(200);
@@ -60,7 +66,12 @@ describe(`a purchase (${hostKind})`, () => {
     expect(read.body.order).toEqual(order);
     const cart = await rest<{ cart: Cart }>("GET", `/v1/carts/${guest.cartId}`, undefined, guest);
     expect(cart.body.cart.state).toBe("CART_STATE_CONVERTED");
-    const late = await rest<Problem>("POST", `/v1/carts/${guest.cartId}/items`, { variantId: variant.id, quantity: 1 }, guest);
+    const late = await rest<Problem>(
+      "POST",
+      `/v1/carts/${guest.cartId}/items`,
+      { variantId: variant.id, quantity: 1 },
+      guest,
+    );
     expect([late.status, late.body.reason]).toEqual([409, "CART_CONVERTED"]);
   });
 
@@ -87,14 +98,19 @@ describe(`a purchase (${hostKind})`, () => {
       undefined,
       user,
     );
-    expect(payments.body.payments).toMatchObject([{ state: "PAYMENT_STATE_CAPTURED", amount: placed.body.order.total }]);
+    expect(payments.body.payments).toMatchObject([
+      { state: "PAYMENT_STATE_CAPTURED", amount: placed.body.order.total },
+    ]);
   });
 
   test("takes the units from stock exactly once", async () => {
     const before = await inStock();
     const product = (await allProducts()).find((p) => p.variants.some((v) => v.id === before.id))!;
     const read = async () => {
-      const { body } = await rest<{ product: { variants: { id: string; available: number }[] } }>("GET", `/v1/products/${product.id}`);
+      const { body } = await rest<{ product: { variants: { id: string; available: number }[] } }>(
+        "GET",
+        `/v1/products/${product.id}`,
+      );
       return body.product.variants.find((v) => v.id === before.id)!.available;
     };
     const start = await read();
@@ -104,13 +120,21 @@ describe(`a purchase (${hostKind})`, () => {
 
   test("later, with PayCheckout: a declined card first, then another one", async () => {
     const guest = await guestWith(await inStock());
-    const placed = await rest<Placed>("POST", "/v1/checkouts", purchase(guest.cartId), { ...guest, key: newKey() });
+    const placed = await rest<Placed>("POST", "/v1/checkouts", purchase(guest.cartId), {
+      ...guest,
+      key: newKey(),
+    });
     expect(placed.status).toBe(201);
     expect(placed.body.checkout.state).toBe("CHECKOUT_STATE_AWAITING_PAYMENT");
     expect(placed.body.order.state).toBe("ORDER_STATE_PENDING_PAYMENT");
     const { orderSecret, checkout } = placed.body;
     const pay = (token: string) =>
-      rest<Placed & Problem>("POST", `/v1/checkouts/${checkout.id}/pay`, { payment: { method: "fake", token } }, { orderSecret, key: newKey() });
+      rest<Placed & Problem>(
+        "POST",
+        `/v1/checkouts/${checkout.id}/pay`,
+        { payment: { method: "fake", token } },
+        { orderSecret, key: newKey() },
+      );
     const declined = await pay("tok_declined");
     expect([declined.status, declined.body.reason]).toEqual([402, "PAYMENT_DECLINED"]);
     const paid = await pay("tok_ok");
@@ -159,7 +183,12 @@ describe(`a purchase (${hostKind})`, () => {
   test("costs what the quote said", async () => {
     const guest = await guestWith(await inStock());
     const { email: _, ...ask } = purchase(guest.cartId);
-    const quote = await rest<{ quote: { total: { currency: string; minor: string } } }>("POST", "/v1/checkouts/quote", ask, guest);
+    const quote = await rest<{ quote: { total: { currency: string; minor: string } } }>(
+      "POST",
+      "/v1/checkouts/quote",
+      ask,
+      guest,
+    );
     expect(quote.status).toBe(200);
     const body = purchase(guest.cartId, "tok_ok", { expectedTotal: quote.body.quote.total });
     const placed = await rest<Placed>("POST", "/v1/checkouts", body, { ...guest, key: newKey() });
@@ -192,7 +221,8 @@ describe(`a purchase (${hostKind})`, () => {
     let cart = "";
     for (let tries = 0; tries < 60 && cart !== "CART_STATE_OPEN"; tries++) {
       await Bun.sleep(500);
-      cart = (await rest<{ cart: Cart }>("GET", `/v1/carts/${guest.cartId}`, undefined, guest)).body.cart.state;
+      cart = (await rest<{ cart: Cart }>("GET", `/v1/carts/${guest.cartId}`, undefined, guest)).body.cart
+        .state;
     }
     expect(cart).toBe("CART_STATE_OPEN");
     expect((await placeOrder(guest)).status).toBe(201);

@@ -1,6 +1,20 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type DescMethodUnary, type MessageInitShape, type MessageShape, create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Metadata as MetadataType, type ServiceError, Client, Metadata, credentials, status } from "@grpc/grpc-js";
+import {
+  create,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import {
+  Client,
+  credentials,
+  Metadata,
+  type Metadata as MetadataType,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { OrderService, OrderState } from "@mall/gen/mall/order/v1/order_pb";
@@ -15,7 +29,11 @@ function caller(target: string) {
   const client = new Client(target, credentials.createInsecure());
   return {
     close: () => client.close(),
-    call: <M extends DescMethodUnary>(method: M, message: MessageInitShape<M["input"]>, headers: Record<string, string> = {}) =>
+    call: <M extends DescMethodUnary>(
+      method: M,
+      message: MessageInitShape<M["input"]>,
+      headers: Record<string, string> = {},
+    ) =>
       new Promise<MessageShape<M["output"]>>((resolve, reject) => {
         const metadata: MetadataType = new Metadata();
         for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
@@ -32,7 +50,8 @@ function caller(target: string) {
   };
 }
 
-const python = async () => (await Bun.$`/usr/bin/python3 -c "import grpc, google.protobuf"`.quiet().nothrow()).exitCode === 0;
+const python = async () =>
+  (await Bun.$`/usr/bin/python3 -c "import grpc, google.protobuf"`.quiet().nothrow()).exitCode === 0;
 
 describe.skipIf(hostKind === "edge")(`gRPC (${hostKind})`, () => {
   let target: string;
@@ -63,14 +82,19 @@ describe.skipIf(hostKind === "edge")(`gRPC (${hostKind})`, () => {
 
   test("refuses with code, message and details", async () => {
     const { call, close } = caller(target);
-    const error = await call(OrderService.method.getOrder, { orderId: "ord_01jzzzzzzzzzzzzzzzzzzzzzzz" }).then(
+    const error = await call(OrderService.method.getOrder, {
+      orderId: "ord_01jzzzzzzzzzzzzzzzzzzzzzzz",
+    }).then(
       () => undefined,
       (e: ServiceError) => e,
     );
     expect(error?.code).toBe(status.NOT_FOUND);
     const details = error?.metadata.get("grpc-status-details-bin")[0] as Buffer;
     expect(details.toString("latin1")).toContain("ORDER_NOT_FOUND");
-    const hidden = await call(OrderService.method.cancelOrder, { orderId: "ord_01jzzzzzzzzzzzzzzzzzzzzzzz", reason: "X" }).then(
+    const hidden = await call(OrderService.method.cancelOrder, {
+      orderId: "ord_01jzzzzzzzzzzzzzzzzzzzzzzz",
+      reason: "X",
+    }).then(
       () => undefined,
       (e: ServiceError) => e,
     );
@@ -79,7 +103,8 @@ describe.skipIf(hostKind === "edge")(`gRPC (${hostKind})`, () => {
   });
 
   test("buys with the gRPC C core from Python", async () => {
-    if (!(await python())) return console.warn("SKIPPED: python3-grpcio is not installed, gRPC was not tried from Python");
+    if (!(await python()))
+      return console.warn("SKIPPED: python3-grpcio is not installed, gRPC was not tried from Python");
     const run = await Bun.$`/usr/bin/python3 infra/legs/grpc_purchase.py ${target}`.quiet().nothrow();
     expect(run.stderr.toString()).toBe("");
     expect(run.stdout.toString()).toContain("PAID");

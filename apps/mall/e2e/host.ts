@@ -72,7 +72,10 @@ async function oneProcess(databaseUrl: string): Promise<{ host: Host; children: 
   const [port, grpcPort] = (await freePorts(2)) as [number, number];
   const env = { DATABASE_URL: databaseUrl, PORT: String(port), GRPC_PORT: String(grpcPort) };
   const child = spawn(["bun", "apps/mall/start.ts"], env);
-  return { host: { url: `http://127.0.0.1:${port}`, grpc: `127.0.0.1:${grpcPort}`, databaseUrl }, children: [child] };
+  return {
+    host: { url: `http://127.0.0.1:${port}`, grpc: `127.0.0.1:${grpcPort}`, databaseUrl },
+    children: [child],
+  };
 }
 
 async function manyProcesses(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
@@ -80,7 +83,9 @@ async function manyProcesses(databaseUrl: string): Promise<{ host: Host; childre
   const ports = await freePorts(names.length * 2);
   const portOf = (name: ServiceName | "gateway") => ports[names.indexOf(name)]!;
   const grpcPortOf = (name: ServiceName | "gateway") => ports[names.length + names.indexOf(name)]!;
-  const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, `http://127.0.0.1:${portOf(name)}`]));
+  const urls = Object.fromEntries(
+    serviceNames.map((name) => [`${name.toUpperCase()}_URL`, `http://127.0.0.1:${portOf(name)}`]),
+  );
   const children = names.map((name) =>
     spawn(["bun", "apps/mall/start.ts"], {
       ...urls,
@@ -90,7 +95,11 @@ async function manyProcesses(databaseUrl: string): Promise<{ host: Host; childre
       GRPC_PORT: String(grpcPortOf(name)),
     }),
   );
-  const host = { url: `http://127.0.0.1:${portOf("gateway")}`, grpc: `127.0.0.1:${grpcPortOf("gateway")}`, databaseUrl };
+  const host = {
+    url: `http://127.0.0.1:${portOf("gateway")}`,
+    grpc: `127.0.0.1:${grpcPortOf("gateway")}`,
+    databaseUrl,
+  };
   return { host, children };
 }
 

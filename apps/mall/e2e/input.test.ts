@@ -1,6 +1,18 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { host, hostKind } from "./host";
-import { type Cart, type Customer, type Problem, address, connect, guestWith, inStock, newKey, newUser, purchase, rest } from "./shop";
+import {
+  address,
+  type Cart,
+  type Customer,
+  connect,
+  guestWith,
+  inStock,
+  newKey,
+  newUser,
+  type Problem,
+  purchase,
+  rest,
+} from "./shop";
 
 setDefaultTimeout(120_000);
 
@@ -85,18 +97,31 @@ describe(`bad input (${hostKind})`, () => {
 
   test("a page token of another query is refused", async () => {
     const { body } = await rest<{ nextPageToken: string }>("GET", "/v1/products?pageSize=1");
-    const answer = await rest<Problem>("GET", `/v1/products?pageSize=1&sort=title&pageToken=${body.nextPageToken}`);
+    const answer = await rest<Problem>(
+      "GET",
+      `/v1/products?pageSize=1&sort=title&pageToken=${body.nextPageToken}`,
+    );
     expect(answer.status).toBe(400);
   });
 
   test("unknown paths and verbs answer 404 and 405 as problems", async () => {
-    expect((await rest<Problem>("GET", "/v1/nothing")).body).toMatchObject({ status: 404, reason: "ROUTE_NOT_FOUND" });
+    expect((await rest<Problem>("GET", "/v1/nothing")).body).toMatchObject({
+      status: 404,
+      reason: "ROUTE_NOT_FOUND",
+    });
     const verb = await rest<Problem>("DELETE", "/v1/products");
-    expect([verb.status, verb.body.reason, verb.headers.get("allow")]).toEqual([405, "METHOD_NOT_ALLOWED", "GET"]);
+    expect([verb.status, verb.body.reason, verb.headers.get("allow")]).toEqual([
+      405,
+      "METHOD_NOT_ALLOWED",
+      "GET",
+    ]);
   });
 
   test("service methods do not exist for the outside", async () => {
-    const answer = await connect("mall.order.v1.OrderService/MarkOrderPaid", { orderId: unknownId("ord"), paymentId: unknownId("pay") });
+    const answer = await connect("mall.order.v1.OrderService/MarkOrderPaid", {
+      orderId: unknownId("ord"),
+      paymentId: unknownId("pay"),
+    });
     expect(answer.status).toBe(404);
   });
 
@@ -111,25 +136,64 @@ describe(`bad input (${hostKind})`, () => {
 
 describe(`the same input over REST and Connect (${hostKind})`, () => {
   const cases: [string, string, string, string, (u: string) => unknown, (u: string) => unknown][] = [
-    ["a wrong quantity", "POST", "/v1/carts/:id/items", "mall.cart.v1.CartService/AddItem", () => ({ variantId, quantity: -1 }), (id) => ({ cartId: id, variantId, quantity: -1 })],
-    ["a wrong type", "POST", "/v1/carts/:id/items", "mall.cart.v1.CartService/AddItem", () => ({ variantId, quantity: "x" }), (id) => ({ cartId: id, variantId, quantity: "x" })],
-    ["an unknown field", "POST", "/v1/carts/:id/items", "mall.cart.v1.CartService/AddItem", () => ({ variantId, quantity: 1, price: 1 }), (id) => ({ cartId: id, variantId, quantity: 1, price: 1 })],
-    ["an unknown variant", "POST", "/v1/carts/:id/items", "mall.cart.v1.CartService/AddItem", () => ({ variantId: unknownId("var"), quantity: 1 }), (id) => ({ cartId: id, variantId: unknownId("var"), quantity: 1 })],
-    ["an unknown cart", "GET", `/v1/carts/${unknownId("cart")}`, "mall.cart.v1.CartService/GetCart", () => undefined, () => ({ cartId: unknownId("cart") })],
+    [
+      "a wrong quantity",
+      "POST",
+      "/v1/carts/:id/items",
+      "mall.cart.v1.CartService/AddItem",
+      () => ({ variantId, quantity: -1 }),
+      (id) => ({ cartId: id, variantId, quantity: -1 }),
+    ],
+    [
+      "a wrong type",
+      "POST",
+      "/v1/carts/:id/items",
+      "mall.cart.v1.CartService/AddItem",
+      () => ({ variantId, quantity: "x" }),
+      (id) => ({ cartId: id, variantId, quantity: "x" }),
+    ],
+    [
+      "an unknown field",
+      "POST",
+      "/v1/carts/:id/items",
+      "mall.cart.v1.CartService/AddItem",
+      () => ({ variantId, quantity: 1, price: 1 }),
+      (id) => ({ cartId: id, variantId, quantity: 1, price: 1 }),
+    ],
+    [
+      "an unknown variant",
+      "POST",
+      "/v1/carts/:id/items",
+      "mall.cart.v1.CartService/AddItem",
+      () => ({ variantId: unknownId("var"), quantity: 1 }),
+      (id) => ({ cartId: id, variantId: unknownId("var"), quantity: 1 }),
+    ],
+    [
+      "an unknown cart",
+      "GET",
+      `/v1/carts/${unknownId("cart")}`,
+      "mall.cart.v1.CartService/GetCart",
+      () => undefined,
+      () => ({ cartId: unknownId("cart") }),
+    ],
     ["no session", "GET", "/v1/me", "mall.user.v1.UserService/GetMe", () => undefined, () => ({})],
   ];
 
   test.each(cases)("%s has one verdict", async (_name, method, path, rpc, body, message) => {
     const viaRest = await rest<Problem>(method, path.replace(":id", guest.cartId), body(guest.cartId), guest);
-    const viaConnect = await connect<{ code: string; details: { debug?: { reason: string; violations?: { pointer: string }[] }; value: string }[] }>(
-      rpc,
-      message(guest.cartId),
-      guest,
-    );
+    const viaConnect = await connect<{
+      code: string;
+      details: { debug?: { reason: string; violations?: { pointer: string }[] }; value: string }[];
+    }>(rpc, message(guest.cartId), guest);
     const value = Buffer.from(viaConnect.body.details[0]!.value, "base64").toString("latin1");
     expect(value).toContain(viaRest.body.reason);
     for (const { pointer } of viaRest.body.errors) if (pointer) expect(value).toContain(pointer);
-    const statusOf: Record<string, number> = { invalid_argument: 400, not_found: 404, unauthenticated: 401, failed_precondition: 409 };
+    const statusOf: Record<string, number> = {
+      invalid_argument: 400,
+      not_found: 404,
+      unauthenticated: 401,
+      failed_precondition: 409,
+    };
     expect(statusOf[viaConnect.body.code]).toBe(viaRest.status);
   });
 });
@@ -140,7 +204,10 @@ describe(`objects of others (${hostKind})`, () => {
     const made = await rest<{ cart: Cart }>("POST", "/v1/carts", {}, owner);
     const cartId = made.body.cart.id;
     await rest("POST", `/v1/carts/${cartId}/items`, { variantId, quantity: 1 }, owner);
-    const strip = ({ status, body }: { status: number; body: Problem }) => ({ status, body: { ...body, instance: "" } });
+    const strip = ({ status, body }: { status: number; body: Problem }) => ({
+      status,
+      body: { ...body, instance: "" },
+    });
     const tries: [string, (id: string) => string, unknown][] = [
       ["GET", (id) => `/v1/carts/${id}`, undefined],
       ["POST", (id) => `/v1/carts/${id}/items`, { variantId, quantity: 1 }],
@@ -155,7 +222,10 @@ describe(`objects of others (${hostKind})`, () => {
         expect(strip(foreign)).toEqual(strip(unknown));
         expect(foreign.status).toBe(404);
       }
-      const placed = await rest<Problem>("POST", "/v1/checkouts", purchase(cartId, "tok_ok"), { ...as, key: newKey() });
+      const placed = await rest<Problem>("POST", "/v1/checkouts", purchase(cartId, "tok_ok"), {
+        ...as,
+        key: newKey(),
+      });
       expect([placed.status, placed.body.reason]).toEqual([404, "CART_NOT_FOUND"]);
     }
     const { body } = await rest<{ cart: Cart }>("GET", `/v1/carts/${cartId}`, undefined, owner);
@@ -174,17 +244,39 @@ describe(`objects of others (${hostKind})`, () => {
 describe(`sessions (${hostKind})`, () => {
   test("login works, a wrong password and an unknown account answer alike, refresh rotates", async () => {
     const user = await newUser();
-    const login = await rest<{ user: { id: string }; tokens: { refreshToken: string } }>("POST", "/v1/auth/login", { email: user.email.toUpperCase(), password: user.password });
+    const login = await rest<{ user: { id: string }; tokens: { refreshToken: string } }>(
+      "POST",
+      "/v1/auth/login",
+      { email: user.email.toUpperCase(), password: user.password },
+    );
     expect([login.status, login.body.user.id]).toEqual([200, user.id]);
-    const wrong = await rest<Problem>("POST", "/v1/auth/login", { email: user.email, password: "wrong password" });
-    const nobody = await rest<Problem>("POST", "/v1/auth/login", { email: "nobody@example.com", password: "wrong password" });
-    expect([wrong.status, { ...wrong.body, instance: "" }]).toEqual([nobody.status, { ...nobody.body, instance: "" }]);
+    const wrong = await rest<Problem>("POST", "/v1/auth/login", {
+      email: user.email,
+      password: "wrong password",
+    });
+    const nobody = await rest<Problem>("POST", "/v1/auth/login", {
+      email: "nobody@example.com",
+      password: "wrong password",
+    });
+    expect([wrong.status, { ...wrong.body, instance: "" }]).toEqual([
+      nobody.status,
+      { ...nobody.body, instance: "" },
+    ]);
     expect(wrong.status).toBe(401);
-    const next = await rest<{ tokens: { refreshToken: string; accessToken: string } }>("POST", "/v1/auth/refresh", { refreshToken: user.refreshToken });
+    const next = await rest<{ tokens: { refreshToken: string; accessToken: string } }>(
+      "POST",
+      "/v1/auth/refresh",
+      { refreshToken: user.refreshToken },
+    );
     expect(next.status).toBe(200);
     expect(next.body.tokens.refreshToken).not.toBe(user.refreshToken);
-    expect((await rest("GET", "/v1/me", undefined, { token: next.body.tokens.accessToken })).status).toBe(200);
-    const taken = await rest<Problem>("POST", "/v1/auth/register", { email: user.email, password: user.password });
+    expect((await rest("GET", "/v1/me", undefined, { token: next.body.tokens.accessToken })).status).toBe(
+      200,
+    );
+    const taken = await rest<Problem>("POST", "/v1/auth/register", {
+      email: user.email,
+      password: user.password,
+    });
     expect([taken.status, taken.body.reason]).toEqual([409, "EMAIL_TAKEN"]);
   });
 });

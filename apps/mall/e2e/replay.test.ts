@@ -1,6 +1,17 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { host, hostKind } from "./host";
-import { type Placed, type Problem, aVariant, connect, guestWith, inStock, newKey, placeOrder, purchase, rest } from "./shop";
+import {
+  aVariant,
+  connect,
+  guestWith,
+  inStock,
+  newKey,
+  type Placed,
+  type Problem,
+  placeOrder,
+  purchase,
+  rest,
+} from "./shop";
 
 setDefaultTimeout(120_000);
 beforeAll(() => host());
@@ -36,7 +47,10 @@ describe(`an Idempotency-Key (${hostKind})`, () => {
     const guest = await guestWith(await inStock());
     const key = newKey();
     expect((await placeOrder(guest, "tok_ok", { key })).status).toBe(201);
-    const other = await rest<Problem>("POST", "/v1/checkouts", purchase(guest.cartId, "tok_other"), { ...guest, key });
+    const other = await rest<Problem>("POST", "/v1/checkouts", purchase(guest.cartId, "tok_other"), {
+      ...guest,
+      key,
+    });
     expect([other.status, other.body.reason]).toEqual([422, "IDEMPOTENCY_KEY_REUSED"]);
   });
 
@@ -51,7 +65,11 @@ describe(`an Idempotency-Key (${hostKind})`, () => {
     const guest = await guestWith(await inStock());
     const key = newKey();
     const placed = await placeOrder(guest, "tok_ok", { key });
-    const replayed = await connect<Placed>("mall.checkout.v1.CheckoutService/PlaceOrder", purchase(guest.cartId, "tok_ok"), { ...guest, key });
+    const replayed = await connect<Placed>(
+      "mall.checkout.v1.CheckoutService/PlaceOrder",
+      purchase(guest.cartId, "tok_ok"),
+      { ...guest, key },
+    );
     expect([replayed.status, replayed.headers.get("idempotent-replayed")]).toEqual([200, "true"]);
     expect(replayed.body.order).toEqual(placed.body.order);
   });
@@ -59,7 +77,9 @@ describe(`an Idempotency-Key (${hostKind})`, () => {
   test("clicked many times at once makes one order", async () => {
     const guest = await guestWith(await inStock());
     const key = newKey();
-    const answers = await Promise.all(Array.from({ length: 10 }, () => placeOrder<Placed & Problem>(guest, "tok_ok", { key })));
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => placeOrder<Placed & Problem>(guest, "tok_ok", { key })),
+    );
     const paid = answers.filter((a) => a.status === 201);
     const others = answers.filter((a) => a.status !== 201);
     expect(paid.length).toBeGreaterThanOrEqual(1);
@@ -72,6 +92,10 @@ describe(`an Idempotency-Key (${hostKind})`, () => {
     const guest = await guestWith(await inStock());
     const answers = await Promise.all(Array.from({ length: 6 }, () => placeOrder<Placed & Problem>(guest)));
     expect(answers.filter((a) => a.status === 201)).toHaveLength(1);
-    expect(answers.filter((a) => a.status !== 201).every((a) => ["CART_LOCKED", "CART_CONVERTED"].includes(a.body.reason))).toBe(true);
+    expect(
+      answers
+        .filter((a) => a.status !== 201)
+        .every((a) => ["CART_LOCKED", "CART_CONVERTED"].includes(a.body.reason)),
+    ).toBe(true);
   });
 });

@@ -19,7 +19,12 @@ export interface Options {
 }
 
 /** Calls the gateway's REST surface. A body that is a string goes out as it is. */
-export async function rest<T = Json>(method: string, path: string, body?: unknown, options: Options = {}): Promise<Answer<T>> {
+export async function rest<T = Json>(
+  method: string,
+  path: string,
+  body?: unknown,
+  options: Options = {},
+): Promise<Answer<T>> {
   const headers = new Headers(options.headers);
   if (body !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");
   if (options.token) headers.set("authorization", `Bearer ${options.token}`);
@@ -27,9 +32,18 @@ export async function rest<T = Json>(method: string, path: string, body?: unknow
   if (options.orderSecret) headers.set("x-order-secret", options.orderSecret);
   if (options.key) headers.set("idempotency-key", options.key);
   const payload = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-  const response = await fetch(`${(await host()).url}${path}`, { method, headers, body: payload as string | undefined });
+  const response = await fetch(`${(await host()).url}${path}`, {
+    method,
+    headers,
+    body: payload as string | undefined,
+  });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, body: (text ? JSON.parse(text) : {}) as T };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: (text ? JSON.parse(text) : {}) as T,
+  };
 }
 
 /** Calls the same method over Connect with JSON. */
@@ -108,7 +122,10 @@ export const address = {
 export async function allProducts(): Promise<Product[]> {
   const products: Product[] = [];
   for (let pageToken = ""; ; ) {
-    const page = await rest<{ products: Product[]; nextPageToken: string }>("GET", `/v1/products?pageSize=50&pageToken=${pageToken}`);
+    const page = await rest<{ products: Product[]; nextPageToken: string }>(
+      "GET",
+      `/v1/products?pageSize=50&pageToken=${pageToken}`,
+    );
     products.push(...page.body.products);
     pageToken = page.body.nextPageToken;
     if (pageToken === "") return products;
@@ -140,7 +157,13 @@ export async function guestWith(variant: Variant, quantity = 1): Promise<Custome
 }
 
 /** A registered user. */
-export async function newUser(): Promise<{ token: string; id: string; email: string; password: string; refreshToken: string }> {
+export async function newUser(): Promise<{
+  token: string;
+  id: string;
+  email: string;
+  password: string;
+  refreshToken: string;
+}> {
   const email = `user-${crypto.randomUUID()}@example.com`;
   const password = "correct horse battery staple";
   const made = await rest<{ user: { id: string }; tokens: { accessToken: string; refreshToken: string } }>(
@@ -164,4 +187,8 @@ export const purchase = (cartId: string, token?: string, over: Json = {}) => ({
 
 /** Places an order for a customer's cart. */
 export const placeOrder = <T = Placed>(customer: Customer, token = "tok_ok", options: Options = {}) =>
-  rest<T>("POST", "/v1/checkouts", purchase(customer.cartId, token), { ...customer, key: newKey(), ...options });
+  rest<T>("POST", "/v1/checkouts", purchase(customer.cartId, token), {
+    ...customer,
+    key: newKey(),
+    ...options,
+  });

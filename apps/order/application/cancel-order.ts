@@ -9,8 +9,20 @@ export const cancelOrder =
   (deps: Deps) =>
   (orderId: Id<"ord">, reason: string): Promise<Order> =>
     deps.db.tx(async (tx) => {
-      const { order, moved } = await makeMove(tx, orderId, "cancel", { kind: "cancelled", reason }, deps.clock());
+      const { order, moved } = await makeMove(
+        tx,
+        orderId,
+        "cancel",
+        { kind: "cancelled", reason },
+        deps.clock(),
+      );
       const data = { orderId, reason };
-      if (moved) await deps.announce(tx, { desc: OrderCancelledSchema, data, subject: orderId, sequence: order.version });
+      if (moved)
+        await deps.announce(tx, {
+          desc: OrderCancelledSchema,
+          data,
+          subject: orderId,
+          sequence: order.version,
+        });
       return order;
     });

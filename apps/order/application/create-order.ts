@@ -1,8 +1,8 @@
 import { OrderPlacedSchema } from "@mall/gen/mall/order/v1/events_pb";
 import { fault } from "@mall/kernel/fault";
-import type { Deps } from "../deps";
 import { findOrder, insertOrder } from "../db/orders";
-import { type Order, type OrderDraft, checkTotals } from "../domain/order";
+import type { Deps } from "../deps";
+import { checkTotals, type Order, type OrderDraft } from "../domain/order";
 
 /** Creates the unpaid order of a checkout; a repetition returns the order it made before. */
 export const createOrder =
@@ -12,7 +12,12 @@ export const createOrder =
     return deps.db.tx(async (tx) => {
       const placed = await insertOrder(tx, draft, deps.clock());
       if (placed) {
-        await deps.announce(tx, { desc: OrderPlacedSchema, data: { orderId: draft.id }, subject: draft.id, sequence: 1 });
+        await deps.announce(tx, {
+          desc: OrderPlacedSchema,
+          data: { orderId: draft.id },
+          subject: draft.id,
+          sequence: 1,
+        });
         return placed;
       }
       const existing = await findOrder(tx, draft.id);

@@ -1,8 +1,8 @@
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { Deps } from "../deps";
 import { findOrder } from "../db/orders";
+import type { Deps } from "../deps";
 import type { Order } from "../domain/order";
 
 /** Whether the actor may see an order: its user, the bearer of a guest order's secret, or the checkout service. */

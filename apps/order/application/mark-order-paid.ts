@@ -11,6 +11,7 @@ export const markOrderPaid =
     deps.db.tx(async (tx) => {
       const { order, moved } = await makeMove(tx, orderId, "pay", { kind: "paid", paymentId }, deps.clock());
       const data = { orderId, paymentId };
-      if (moved) await deps.announce(tx, { desc: OrderPaidSchema, data, subject: orderId, sequence: order.version });
+      if (moved)
+        await deps.announce(tx, { desc: OrderPaidSchema, data, subject: orderId, sequence: order.version });
       return order;
     });

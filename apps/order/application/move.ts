@@ -2,7 +2,7 @@ import type { Tx } from "@mall/kernel/db/client";
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { findOrder, moveOrder } from "../db/orders";
-import { type Order, type OrderMove, nextState } from "../domain/order";
+import { nextState, type Order, type OrderMove } from "../domain/order";
 
 /**
  * Makes one move of the transition table; when another one came first, the order's new state decides again. Returns
@@ -18,7 +18,8 @@ export async function makeMove(
   for (;;) {
     const order = await findOrder(tx, id);
     if (!order) throw notFound("ORDER");
-    if (move === "pay" && order.state === "PAID" && order.paymentId === details.paymentId) return { order, moved: false };
+    if (move === "pay" && order.state === "PAID" && order.paymentId === details.paymentId)
+      return { order, moved: false };
     if (move === "cancel" && order.state === "CANCELLED") return { order, moved: false };
     const moved = await moveOrder(tx, order, { state: nextState(order.state, move), ...details }, now);
     if (moved) return { order: moved, moved: true };

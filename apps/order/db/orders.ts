@@ -1,8 +1,8 @@
+import { orderLines, orders } from "@mall/db/order";
 import type { Session, Tx } from "@mall/kernel/db/client";
-import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf, uuidv7 } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
-import { orderLines, orders } from "@mall/db/order";
 import { and, asc, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { Order, OrderDraft, OrderState } from "../domain/order";
 
@@ -72,8 +72,12 @@ const selectPage = statement("list_orders", (p: Params<{ userId: string; before:
 );
 
 /** Up to `limit` orders of a user older than `before`, newest first. */
-export const listOrders = async (session: Session, userId: Id<"usr">, before: Id<"ord">, limit: number): Promise<Order[]> =>
-  grouped(await selectPage(session, { userId, before, limit }));
+export const listOrders = async (
+  session: Session,
+  userId: Id<"usr">,
+  before: Id<"ord">,
+  limit: number,
+): Promise<Order[]> => grouped(await selectPage(session, { userId, before, limit }));
 
 interface InsertParams {
   id: string;
@@ -142,7 +146,16 @@ export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise
     lines: JSON.stringify(lines),
     eventId: uuidv7(now.getTime()),
   });
-  return row && { ...draft, number: row.number, state: "PENDING_PAYMENT", cancelReason: "", version: 1, createdAt: now };
+  return (
+    row && {
+      ...draft,
+      number: row.number,
+      state: "PENDING_PAYMENT",
+      cancelReason: "",
+      version: 1,
+      createdAt: now,
+    }
+  );
 }
 
 interface MoveParams {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type OrderMove, type OrderState, nextState, transitions } from "./order";
+import { nextState, type OrderMove, type OrderState, transitions } from "./order";
 
 const states = Object.keys(transitions) as OrderState[];
 const moves: OrderMove[] = ["pay", "cancel", "ship", "deliver", "complete", "refund"];

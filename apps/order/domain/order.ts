@@ -3,7 +3,14 @@ import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
 
 /** Life of an order; the names are those of the contract without their prefix. */
-export type OrderState = "PENDING_PAYMENT" | "PAID" | "SHIPPED" | "DELIVERED" | "COMPLETED" | "CANCELLED" | "REFUNDED";
+export type OrderState =
+  | "PENDING_PAYMENT"
+  | "PAID"
+  | "SHIPPED"
+  | "DELIVERED"
+  | "COMPLETED"
+  | "CANCELLED"
+  | "REFUNDED";
 
 /** What can happen to an order. */
 export type OrderMove = "pay" | "cancel" | "ship" | "deliver" | "complete" | "refund";

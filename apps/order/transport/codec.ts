@@ -1,13 +1,13 @@
-import { type MessageInitShape, create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Address as AddressMessage } from "@mall/gen/mall/common/v1/address_pb";
+import type { Line } from "@mall/gen/mall/common/v1/line_pb";
 import {
   type CreateOrderRequest,
   type Order as OrderMessage,
   OrderSchema,
   OrderState as OrderStateMessage,
 } from "@mall/gen/mall/order/v1/order_pb";
-import type { Address as AddressMessage } from "@mall/gen/mall/common/v1/address_pb";
-import type { Line } from "@mall/gen/mall/common/v1/line_pb";
 import type { Id } from "@mall/kernel/id";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Address, Order, OrderDraft, OrderLine } from "../domain/order";

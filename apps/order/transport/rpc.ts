@@ -22,7 +22,10 @@ export const orderRpc = (deps: Deps): Implementation =>
       const userId = context.values.get(requestKey).actor.user!.id;
       const after = pagePosition(`orders|${userId}`, request.pageToken);
       if (after !== undefined && !isId(after)) throw foreignToken();
-      const page = await listOrders(deps)(userId, { size: request.pageSize ?? 20, after: after as Id<"ord"> | undefined });
+      const page = await listOrders(deps)(userId, {
+        size: request.pageSize ?? 20,
+        after: after as Id<"ord"> | undefined,
+      });
       return {
         orders: page.orders.map(orderToMessage),
         nextPageToken: page.next ? pageToken(`orders|${userId}`, page.next) : "",
@@ -30,7 +33,9 @@ export const orderRpc = (deps: Deps): Implementation =>
     },
     createOrder: async (request) => ({ order: orderToMessage(await createOrder(deps)(draftOf(request))) }),
     markOrderPaid: async (request) => ({
-      order: orderToMessage(await markOrderPaid(deps)(request.orderId as Id<"ord">, request.paymentId as Id<"pay">)),
+      order: orderToMessage(
+        await markOrderPaid(deps)(request.orderId as Id<"ord">, request.paymentId as Id<"pay">),
+      ),
     }),
     cancelOrder: async (request) => ({
       order: orderToMessage(await cancelOrder(deps)(request.orderId as Id<"ord">, request.reason)),
