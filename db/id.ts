@@ -1,5 +1,5 @@
-import { customType } from "drizzle-orm/pg-core";
 import { type Id, type IdPrefix, idOf, uuidOf } from "@mall/kernel/id";
+import { customType } from "drizzle-orm/pg-core";
 
 /** A `uuid` column that reads and writes typed ids of one prefix. */
 export const idColumn = <P extends IdPrefix>(prefix: P) =>

@@ -49,7 +49,10 @@ export const orders = order.table(
   },
   (t) => [
     index("orders_by_user").on(t.userId, t.id.desc()),
-    check("orders_total", sql`${t.total} = ${t.subtotal} - ${t.discountTotal} + ${t.shippingTotal} + ${t.taxTotal}`),
+    check(
+      "orders_total",
+      sql`${t.total} = ${t.subtotal} - ${t.discountTotal} + ${t.shippingTotal} + ${t.taxTotal}`,
+    ),
     check("orders_amounts", sql`${t.subtotal} >= 0 and ${t.total} >= 0`),
     check("orders_paid", sql`(${t.paymentId} is null) = (${t.paidAt} is null)`),
   ],

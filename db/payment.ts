@@ -27,7 +27,9 @@ export const payments = payment.table(
   (t) => [
     index("payments_by_order").on(t.orderId, t.id),
     // an order has at most one payment that is or may become money
-    uniqueIndex("payments_one_live").on(t.orderId).where(sql`${t.state} in ('PROCESSING', 'AUTHORIZED', 'CAPTURED')`),
+    uniqueIndex("payments_one_live")
+      .on(t.orderId)
+      .where(sql`${t.state} in ('PROCESSING', 'AUTHORIZED', 'CAPTURED')`),
     check("payments_amount", sql`${t.amount} >= 0`),
   ],
 );

@@ -1,5 +1,16 @@
 import { sql } from "drizzle-orm";
-import { bigint, boolean, check, index, integer, jsonb, pgSchema, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  uuid,
+} from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { instant, kernelTables } from "./kernel";
 
@@ -52,7 +63,10 @@ export const variants = product.table(
     /** False once the product no longer has it; kept for carts and orders that refer to it. */
     sold: boolean("sold").notNull(),
   },
-  (t) => [index("variants_by_product").on(t.productId, t.position), check("variants_price", sql`${t.price} >= 0`)],
+  (t) => [
+    index("variants_by_product").on(t.productId, t.position),
+    check("variants_price", sql`${t.price} >= 0`),
+  ],
 );
 
 /** Categories, made by imports. */
@@ -70,7 +84,10 @@ export const productCategories = product.table(
     categoryId: idColumn("cat")("category_id").notNull(),
     position: integer("position").notNull(),
   },
-  (t) => [primaryKey({ columns: [t.productId, t.categoryId] }), index("product_categories_by_category").on(t.categoryId)],
+  (t) => [
+    primaryKey({ columns: [t.productId, t.categoryId] }),
+    index("product_categories_by_category").on(t.categoryId),
+  ],
 );
 
 /** Units of each variant; `reserved` are those of active holds. */

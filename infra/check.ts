@@ -5,7 +5,14 @@ const steps: readonly (readonly [name: string, ...command: string[]])[] = [
   ["format and lint", "biome", "check", "--error-on-warnings", "."],
   ["proto lint", "buf", "lint"],
   ["proto format", "buf", "format", "--diff", "--exit-code"],
-  ["layers and conventions", "bun", "test", "--only-failures", "./infra/layers.test.ts", "./infra/conventions.test.ts"],
+  [
+    "layers and conventions",
+    "bun",
+    "test",
+    "--only-failures",
+    "./infra/layers.test.ts",
+    "./infra/conventions.test.ts",
+  ],
   ["types", "tsc", "-p", "."],
   ["generated files", "bun", "infra/gen.ts", "--check"],
 ];
@@ -33,5 +40,6 @@ async function passes([name, ...command]: (typeof steps)[number]): Promise<boole
 
 const failed: string[] = [];
 for (const step of steps) if (!(await passes(step))) failed.push(step[0]);
-if (failed.length > 0) console.log(`FAILED: ${failed.join(", ")}. \`npm run format\` mends what can be mended by itself.`);
+if (failed.length > 0)
+  console.log(`FAILED: ${failed.join(", ")}. \`npm run format\` mends what can be mended by itself.`);
 process.exit(failed.length > 0 ? 1 : 0);

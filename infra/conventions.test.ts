@@ -4,16 +4,23 @@ import { posix } from "node:path";
 import { clone, create, type DescMethod, type MessageInitShape, setExtension } from "@bufbuild/protobuf";
 import { MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
 import { contract } from "@mall/gateway/routes";
-import { Access, Idempotency, MethodPolicySchema, policy as policyOption } from "@mall/gen/mall/common/v1/options_pb";
+import {
+  Access,
+  Idempotency,
+  MethodPolicySchema,
+  policy as policyOption,
+} from "@mall/gen/mall/common/v1/options_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { policyOf } from "@mall/kernel/rpc/policy";
 import { type CallerName, calls, serviceOfPackage } from "@mall/kernel/topology";
 import { repositoryFiles, root, textOf } from "./repository";
 
 const files = repositoryFiles();
-const isText = (file: string): boolean => /\.(?:ts|json|jsonc|md|proto|sql|sh|py|html|csv|ya?ml|toml|lock|conf)$|^[^.]*$|^\.ci\//.test(file);
+const isText = (file: string): boolean =>
+  /\.(?:ts|json|jsonc|md|proto|sql|sh|py|html|csv|ya?ml|toml|lock|conf)$|^[^.]*$|^\.ci\//.test(file);
 const texts = new Map(files.filter(isText).map((file) => [file, textOf(file)]));
-const isGenerated = (file: string): boolean => /^gen\/(?:es|openapi)\/|^db\/migrations\/|^proto\/third_party\//.test(file);
+const isGenerated = (file: string): boolean =>
+  /^gen\/(?:es|openapi)\/|^db\/migrations\/|^proto\/third_party\//.test(file);
 
 /** Files of ours whose text says what it must not. */
 const saying = (form: RegExp): string[] =>
@@ -27,11 +34,16 @@ describe("the repository", () => {
   });
 
   test("names files in kebab-case, by what they are about", () => {
-    const ours = files.filter((file) => /^(?:apps|db|infra|proto|wrangler)\//.test(file) && !isGenerated(file));
-    const isConventional = (name: string) => /^(?:README\.md|Dockerfile(?:\.[a-z-]+)?|[a-z][a-z0-9_]*\.py)$/.test(name);
+    const ours = files.filter(
+      (file) => /^(?:apps|db|infra|proto|wrangler)\//.test(file) && !isGenerated(file),
+    );
+    const isConventional = (name: string) =>
+      /^(?:README\.md|Dockerfile(?:\.[a-z-]+)?|[a-z][a-z0-9_]*\.py)$/.test(name);
     const isKebab = (name: string) => /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*)+$/.test(name);
     const names = ours.map((file) => [file, posix.basename(file)] as const);
-    expect(names.filter(([, name]) => !isConventional(name) && !isKebab(name)).map(([file]) => file)).toEqual([]);
+    expect(names.filter(([, name]) => !isConventional(name) && !isKebab(name)).map(([file]) => file)).toEqual(
+      [],
+    );
     const vague = /(?:^|\/)(?:utils?|helpers?|misc|lib|src|packages)(?:\/|\.ts$)|\/index\.ts$/;
     expect(ours.filter((file) => vague.test(file))).toEqual([]);
   });
@@ -60,7 +72,10 @@ function citedPaths(text: string): string[] {
     /^(?:apps|db|gen|infra|proto|wrangler|\.ci|\.github)\//.test(word) ||
     /^(?:domain|application|transport|providers|e2e)\/./.test(word) ||
     /\.(?:ts|md|proto|jsonc?|sh|sql|csv|py|ya?ml)$/.test(word);
-  return [...links.filter((link) => !/^[a-z]+:/.test(link)), ...quoted.filter((word) => looksLikeFile(word) && isOurs(word))];
+  return [
+    ...links.filter((link) => !/^[a-z]+:/.test(link)),
+    ...quoted.filter((word) => looksLikeFile(word) && isOurs(word)),
+  ];
 }
 
 /** Whether a path exists beside the document or from the root; <svc> and * stand for any name. */
@@ -92,7 +107,8 @@ describe("a document", () => {
   });
 
   test("with a rotten path is noticed", () => {
-    const text = "See `infra/gone.ts`, [this](infra/gone.md#top), `domain/gone.ts`, `/v1/orders`, `application/*.ts` and `a/b`.";
+    const text =
+      "See `infra/gone.ts`, [this](infra/gone.md#top), `domain/gone.ts`, `/v1/orders`, `application/*.ts` and `a/b`.";
     const cited = ["infra/gone.md", "infra/gone.ts", "domain/gone.ts", "application/*.ts"];
     expect(citedPaths(text)).toEqual(cited);
     expect(cited.filter((path) => exists("apps/order/README.md", path))).toEqual(["application/*.ts"]);
@@ -115,7 +131,10 @@ function policyFaults(method: DescMethod): string[] {
     [policy.access === Access.UNSPECIFIED, "does not say who may call it"],
     [policy.idempotency === Idempotency.UNSPECIFIED, "does not say what a repetition does"],
     [verb === "get" && !repeatable, "is a GET that is not safe to repeat"],
-    [(policy.access === Access.ROLES) !== policy.roles.length > 0, "must name roles exactly when it asks for roles"],
+    [
+      (policy.access === Access.ROLES) !== policy.roles.length > 0,
+      "must name roles exactly when it asks for roles",
+    ],
     [policy.access === Access.SERVICE && policy.callers.length === 0, "is for services but names none"],
     [policy.access === Access.SERVICE && verb !== undefined, "is for services and has a public route"],
     [strangers.length > 0, `lets in ${strangers}, which the call table does not let call ${callee}`],
@@ -151,7 +170,8 @@ describe("an RPC", () => {
   });
 
   test("without a policy or with a contradicting one is noticed", () => {
-    const bare = (method: DescMethod) => ({ ...method, proto: { ...method.proto, options: undefined } }) as DescMethod;
+    const bare = (method: DescMethod) =>
+      ({ ...method, proto: { ...method.proto, options: undefined } }) as DescMethod;
     const judged = (name: string, policy: MessageInitShape<typeof MethodPolicySchema>) => {
       const method = methods.find((m) => m.name === name)!;
       const options = clone(MethodOptionsSchema, method.proto.options!);
@@ -161,10 +181,14 @@ describe("an RPC", () => {
     const safe = { access: Access.USER, idempotency: Idempotency.SAFE };
     expect(policyFaults(bare(methods[0]!)).join()).toContain("has no policy");
     expect(judged("GetOrder", safe)).toEqual([]);
-    expect(judged("GetOrder", { ...safe, idempotency: Idempotency.KEY_REQUIRED }).join()).toContain("not safe to repeat");
+    expect(judged("GetOrder", { ...safe, idempotency: Idempotency.KEY_REQUIRED }).join()).toContain(
+      "not safe to repeat",
+    );
     expect(judged("GetOrder", { ...safe, access: Access.UNSPECIFIED }).join()).toContain("who may call");
     expect(judged("GetOrder", { ...safe, access: Access.ROLES }).join()).toContain("roles");
-    expect(judged("GetOrder", { ...safe, access: Access.SERVICE, callers: ["checkout"] }).join()).toContain("public route");
+    expect(judged("GetOrder", { ...safe, access: Access.SERVICE, callers: ["checkout"] }).join()).toContain(
+      "public route",
+    );
     expect(judged("GetOrder", { ...safe, callers: ["cart"] }).join()).toContain("lets in cart");
   });
 });

@@ -50,7 +50,9 @@ export function envTable(): string {
       rows.push([name, service || "all", shown, (field as z.ZodType).description ?? ""]);
     }
   }
-  const lines = rows.map(([name, used, fallback, text]) => `| \`${name}\` | ${used} | ${fallback} | ${text} |`);
+  const lines = rows.map(
+    ([name, used, fallback, text]) => `| \`${name}\` | ${used} | ${fallback} | ${text} |`,
+  );
   return ["| Variable | Read by | Default | Meaning |", "|---|---|---|---|", ...lines].join("\n");
 }
 
@@ -60,6 +62,7 @@ const [from, to] = ["<!-- env table: made by `bun run gen` -->", "<!-- end of en
 export function withEnvTable(readme: string): string {
   const [before, rest] = readme.split(from);
   const after = rest?.split(to)[1];
-  if (before === undefined || after === undefined) throw new Error("README.md has lost the marks of the env table");
+  if (before === undefined || after === undefined)
+    throw new Error("README.md has lost the marks of the env table");
   return `${before}${from}\n${envTable()}\n${to}${after}`;
 }

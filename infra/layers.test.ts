@@ -21,7 +21,8 @@ const manifests = new Map<string, Manifest>(
     .map((file) => [file.replace(/\/?package\.json$/, ""), JSON.parse(textOf(file))]),
 );
 
-const importing = (...specs: string[]): string => specs.map((spec) => `import { x } from "${spec}";`).join("\n");
+const importing = (...specs: string[]): string =>
+  specs.map((spec) => `import { x } from "${spec}";`).join("\n");
 
 describe("this repository", () => {
   test("has sources to look at", () => {
@@ -47,7 +48,9 @@ describe("this repository", () => {
         .filter(([file]) => file.startsWith(`apps/${name}/`) && !file.endsWith(".test.ts"))
         .flatMap(([, source]) => consumedEvents(source).map((type) => `${type} → ${name}`)),
     );
-    const subscribed = Object.entries(subscriptions).flatMap(([type, names]) => names.map((name) => `${type} → ${name}`));
+    const subscribed = Object.entries(subscriptions).flatMap(([type, names]) =>
+      names.map((name) => `${type} → ${name}`),
+    );
     expect(consumed.sort()).toEqual(subscribed.sort());
     for (const type of Object.keys(subscriptions)) {
       const [, service, , name] = type.split(".");
@@ -165,10 +168,14 @@ test("what the layers allow is not refused", () => {
 
 describe("a rule about the call table", () => {
   test("refuses a client of a service that may not be called", () => {
-    const source = (name: string) => `import { ${name}Service } from "@mall/gen/mall/${name.toLowerCase()}/v1/x_pb";
+    const source = (
+      name: string,
+    ) => `import { ${name}Service } from "@mall/gen/mall/${name.toLowerCase()}/v1/x_pb";
       const deps = { rpc: kernel.client(${name}Service) };`;
     expect(violationsOf("apps/cart/service.ts", source("Product"))).toEqual([]);
-    expect(violationsOf("apps/product/service.ts", source("Cart")).join()).toContain("product may not call cart");
+    expect(violationsOf("apps/product/service.ts", source("Cart")).join()).toContain(
+      "product may not call cart",
+    );
     expect(violationsOf("apps/cart/service.ts", source("Cart")).join()).toContain("cart may not call cart");
   });
 
@@ -178,14 +185,19 @@ describe("a rule about the call table", () => {
   });
 
   test("knows an event by its full name", () => {
-    const source = 'import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";\nconsumer(\n  UserRegisteredSchema, f)';
+    const source =
+      'import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";\nconsumer(\n  UserRegisteredSchema, f)';
     expect(consumedEvents(source)).toEqual(["mall.auth.v1.UserRegistered"]);
   });
 });
 
 test("a domain that waits is refused, one that writes about it is not", () => {
-  expect(violationsOf("apps/order/domain/x.ts", "export const f = async () => 1;").join()).toContain("synchronous");
-  expect(violationsOf("apps/order/domain/x.ts", "// await nothing\n/** No Promise here. */\nexport const f = 1;")).toEqual([]);
+  expect(violationsOf("apps/order/domain/x.ts", "export const f = async () => 1;").join()).toContain(
+    "synchronous",
+  );
+  expect(
+    violationsOf("apps/order/domain/x.ts", "// await nothing\n/** No Promise here. */\nexport const f = 1;"),
+  ).toEqual([]);
 });
 
 test("deps.ts with a value is refused", () => {
@@ -195,7 +207,9 @@ test("deps.ts with a value is refused", () => {
 test("SQL on another service's tables is refused", () => {
   const sql = (table: string) => `const q = \`select 1 from ${table} where id = 1\`;`;
   expect(violationsOf("apps/cart/db/carts.ts", sql("cart.carts"))).toEqual([]);
-  expect(violationsOf("apps/cart/db/carts.ts", sql('"order".orders')).join()).toContain("its own schema only");
+  expect(violationsOf("apps/cart/db/carts.ts", sql('"order".orders')).join()).toContain(
+    "its own schema only",
+  );
 });
 
 test("an undeclared import is refused, also when it is hoisted", () => {

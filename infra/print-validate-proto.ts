@@ -33,14 +33,20 @@ function printMessage(desc: DescMessage): string {
   const parts = [...desc.nestedEnums.map(printEnum), ...desc.nestedMessages.map(printMessage)];
   for (const member of desc.members) {
     if (member.kind === "oneof") {
-      parts.push(`oneof ${member.name} {\n${indent(member.fields.map((f) => printField(f, true)).join(""))}}\n`);
+      parts.push(
+        `oneof ${member.name} {\n${indent(member.fields.map((f) => printField(f, true)).join(""))}}\n`,
+      );
     } else parts.push(printField(member));
   }
-  const ranges = desc.proto.extensionRange.map((r) => `extensions ${r.start} to ${r.end! >= 536870912 ? "max" : r.end! - 1};\n`);
+  const ranges = desc.proto.extensionRange.map(
+    (r) => `extensions ${r.start} to ${r.end! >= 536870912 ? "max" : r.end! - 1};\n`,
+  );
   return `message ${desc.name} {\n${indent([...parts, ...ranges].join(""))}}\n`;
 }
 
-const extensions = file.extensions.map((e) => `extend .${e.extendee.typeName} {\n${indent(printField(e))}}\n`);
+const extensions = file.extensions.map(
+  (e) => `extend .${e.extendee.typeName} {\n${indent(printField(e))}}\n`,
+);
 console.log(
   [
     "// Printed by infra/print-validate-proto.ts from @bufbuild/protovalidate (Apache-2.0, Buf Technologies, Inc.).",

@@ -19,7 +19,8 @@ async function testServer(given: string | undefined): Promise<Database> {
     url: server.url,
     async stop() {
       await server.stop();
-      for (const folder of new Set([dataDir, server.dataDir])) await rm(folder, { recursive: true, force: true });
+      for (const folder of new Set([dataDir, server.dataDir]))
+        await rm(folder, { recursive: true, force: true });
     },
   };
 }
@@ -36,7 +37,10 @@ async function copied(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream):
 }
 
 /** Runs `bun test` with these arguments on a database. Signals reach it, so that it ends what it started. */
-async function runTests(args: readonly string[], databaseUrl: string): Promise<{ code: number; text: string }> {
+async function runTests(
+  args: readonly string[],
+  databaseUrl: string,
+): Promise<{ code: number; text: string }> {
   const child = Bun.spawn([process.execPath, "test", ...args], {
     cwd: root,
     env: {
@@ -50,7 +54,10 @@ async function runTests(args: readonly string[], databaseUrl: string): Promise<{
     stderr: "pipe",
   });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
-  const [out, err] = await Promise.all([copied(child.stdout, process.stdout), copied(child.stderr, process.stderr)]);
+  const [out, err] = await Promise.all([
+    copied(child.stdout, process.stdout),
+    copied(child.stderr, process.stderr),
+  ]);
   return { code: await child.exited, text: `${out}\n${err}` };
 }
 
@@ -61,7 +68,8 @@ function notTried(text: string, isWhole: boolean): string[] {
   const hosts = { one: "one process", many: "a process a service", edge: "Workers" };
   const others = Object.entries(hosts).filter(([name]) => name !== host);
   const lines = others.map(
-    ([name, title]) => `NOT RUN: the behavioural suite on ${title}: MALL_HOST=${name} npm test -- apps/mall/e2e`,
+    ([name, title]) =>
+      `NOT RUN: the behavioural suite on ${title}: MALL_HOST=${name} npm test -- apps/mall/e2e`,
   );
   return [...new Set(said), ...(isWhole ? lines : [])];
 }

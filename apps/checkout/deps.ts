@@ -16,7 +16,8 @@ export interface CheckoutAnswer {
 }
 
 /** What the checkout service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log"> {
+export interface Deps
+  extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log"> {
   rpc: {
     cart: Client<typeof CartService>;
     product: Client<typeof ProductService>;

@@ -1,11 +1,11 @@
-import openapi from "@mall/gen/openapi/checkout.json";
 import journal from "@mall/db/migrations/checkout/meta/_journal.json";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
-import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import openapi from "@mall/gen/openapi/checkout.json";
+import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import { sweep } from "./application/sweep";
 import type { Deps } from "./deps";

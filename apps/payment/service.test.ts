@@ -29,11 +29,17 @@ async function ledger(paymentId: string) {
     "select state, amount::text, refunded::text from payment.fake_charges where key = $1",
     [paymentId],
   );
-  const [row] = await mall.db.sql.unsafe("select state from payment.payments where id = $1", [uuidOf(paymentId)]);
+  const [row] = await mall.db.sql.unsafe("select state from payment.payments where id = $1", [
+    uuidOf(paymentId),
+  ]);
   return { charge: charge && { ...charge }, state: row?.state as string };
 }
 
-const reasonOf = (promise: Promise<unknown>) => promise.then(() => "none", (error) => faultInfo(error)?.reason);
+const reasonOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "none",
+    (error) => faultInfo(error)?.reason,
+  );
 
 describe("a payment", () => {
   test("is captured once, however often it is asked for", async () => {
@@ -42,7 +48,10 @@ describe("a payment", () => {
     expect(answers.some((a) => a.payment?.state === PaymentState.CAPTURED)).toBe(true);
     const { payment } = await checkout().authorizePayment({ ...asked, token: "" });
     expect(payment?.state).toBe(PaymentState.CAPTURED);
-    expect(await ledger(asked.paymentId)).toEqual({ charge: { state: "captured", amount: "4299", refunded: "0" }, state: "CAPTURED" });
+    expect(await ledger(asked.paymentId)).toEqual({
+      charge: { state: "captured", amount: "4299", refunded: "0" },
+      state: "CAPTURED",
+    });
   });
 
   test("that is declined says why and takes nothing", async () => {
@@ -53,24 +62,35 @@ describe("a payment", () => {
   test("whose answer is lost is processing, never declined, and is found captured when asked again", async () => {
     const asked = attempt("tok_lost");
     expect((await checkout().authorizePayment(asked)).payment?.state).toBe(PaymentState.PROCESSING);
-    expect((await checkout().authorizePayment({ ...asked, token: "" })).payment?.state).toBe(PaymentState.CAPTURED);
+    expect((await checkout().authorizePayment({ ...asked, token: "" })).payment?.state).toBe(
+      PaymentState.CAPTURED,
+    );
   });
 
   test("that never reached the provider is closed when asked again", async () => {
     const asked = attempt("tok_error");
     expect((await checkout().authorizePayment(asked)).payment?.state).toBe(PaymentState.PROCESSING);
-    expect((await checkout().authorizePayment({ ...asked, token: "" })).payment?.state).toBe(PaymentState.VOIDED);
+    expect((await checkout().authorizePayment({ ...asked, token: "" })).payment?.state).toBe(
+      PaymentState.VOIDED,
+    );
   });
 
   test("is authorized first and captured later when asked to", async () => {
     const asked = attempt("tok_ok", { capture: false });
     expect((await checkout().authorizePayment(asked)).payment?.state).toBe(PaymentState.AUTHORIZED);
-    expect((await checkout().capturePayment({ paymentId: asked.paymentId })).payment?.state).toBe(PaymentState.CAPTURED);
-    expect((await checkout().capturePayment({ paymentId: asked.paymentId })).payment?.state).toBe(PaymentState.CAPTURED);
+    expect((await checkout().capturePayment({ paymentId: asked.paymentId })).payment?.state).toBe(
+      PaymentState.CAPTURED,
+    );
+    expect((await checkout().capturePayment({ paymentId: asked.paymentId })).payment?.state).toBe(
+      PaymentState.CAPTURED,
+    );
   });
 
   test("is undone: captured money goes back once, an authorization is dropped", async () => {
-    for (const [capture, state] of [[true, PaymentState.REFUNDED], [false, PaymentState.VOIDED]] as const) {
+    for (const [capture, state] of [
+      [true, PaymentState.REFUNDED],
+      [false, PaymentState.VOIDED],
+    ] as const) {
       const asked = attempt("tok_ok", { capture });
       await checkout().authorizePayment(asked);
       const undo = () => checkout().voidPayment({ paymentId: asked.paymentId, orderId: asked.orderId });
@@ -90,18 +110,30 @@ describe("a payment", () => {
 
   test("an order has one live payment at a time", async () => {
     const orderId = mall.newId("ord");
-    const results = await Promise.allSettled(Array.from({ length: 8 }, () => checkout().authorizePayment(attempt("tok_ok", { orderId }))));
+    const results = await Promise.allSettled(
+      Array.from({ length: 8 }, () => checkout().authorizePayment(attempt("tok_ok", { orderId }))),
+    );
     expect(results.filter((r) => r.status === "fulfilled")).toHaveLength(1);
-    expect(await reasonOf(checkout().authorizePayment(attempt("tok_ok", { orderId })))).toBe("PAYMENT_IN_PROGRESS");
+    expect(await reasonOf(checkout().authorizePayment(attempt("tok_ok", { orderId })))).toBe(
+      "PAYMENT_IN_PROGRESS",
+    );
   });
 
   test("card numbers and unknown methods are refused", async () => {
-    expect(await reasonOf(checkout().authorizePayment({ ...attempt("tok_ok"), method: "cash" }))).toBe("PAYMENT_METHOD_UNKNOWN");
+    expect(await reasonOf(checkout().authorizePayment({ ...attempt("tok_ok"), method: "cash" }))).toBe(
+      "PAYMENT_METHOD_UNKNOWN",
+    );
   });
 });
 
 test("production refuses the fake provider unless it is asked for", () => {
   const env = { MALL_ENV: "production", MALL_MASTER_KEY: "x".repeat(40) };
-  const resources = { env, db: mall.db, registry: { transport: () => ({}), fetch: () => ({}) }, clock: () => new Date(), background: () => {} };
+  const resources = {
+    env,
+    db: mall.db,
+    registry: { transport: () => ({}), fetch: () => ({}) },
+    clock: () => new Date(),
+    background: () => {},
+  };
   expect(() => createPaymentService(resources as never)).toThrow("PAYMENT_ALLOW_FAKE");
 });

@@ -1,6 +1,6 @@
-import openapi from "@mall/gen/openapi/payment.json";
 import journal from "@mall/db/migrations/payment/meta/_journal.json";
-import { type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import openapi from "@mall/gen/openapi/payment.json";
+import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import type { Deps } from "./deps";
 import { paymentEnv } from "./env";

@@ -1,6 +1,6 @@
 import journal from "@mall/db/migrations/product/meta/_journal.json";
 import openapi from "@mall/gen/openapi/product.json";
-import { type Kernel, type MallApp, type Resources, createApp, createKernel } from "@mall/kernel/app";
+import { createApp, createKernel, type Kernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import { expireHolds } from "./application/expire-holds";
 import { setStock } from "./application/set-stock";
@@ -27,6 +27,8 @@ export function createProductService(resources: Resources): MallApp {
 }
 
 /** What the command line does with the product service beyond its RPCs. */
-export function createProductCommands(resources: Resources): { setStock(sku: string, quantity: number): Promise<Stock> } {
+export function createProductCommands(resources: Resources): {
+  setStock(sku: string, quantity: number): Promise<Stock>;
+} {
   return { setStock: setStock(compose(resources).deps) };
 }

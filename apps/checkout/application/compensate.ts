@@ -1,10 +1,10 @@
-import { CheckoutFailedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
 import type { ConnectError } from "@connectrpc/connect";
+import { CheckoutFailedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
 import { fault } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
 import { faultAnswer, isStoredRefusal } from "@mall/kernel/rpc/idempotency";
-import type { Deps } from "../deps";
 import { moveCheckout } from "../db/checkouts";
+import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import { leaseSeconds, steps } from "./steps";
 
@@ -25,7 +25,12 @@ async function finishUndone(deps: Deps, checkout: Checkout, error: unknown): Pro
     const failed = await moveCheckout(tx, checkout, "FAILED", { owes: undefined }, deps.clock());
     if (!failed) return;
     const { id, failureReason: reason, version: sequence } = failed;
-    await deps.announce(tx, { desc: CheckoutFailedSchema, data: { checkoutId: id, reason }, subject: id, sequence });
+    await deps.announce(tx, {
+      desc: CheckoutFailedSchema,
+      data: { checkoutId: id, reason },
+      subject: id,
+      sequence,
+    });
     if (!checkout.owes) return;
     const refusal = refusalOf(checkout, error);
     if (refusal) await deps.answers.settle(tx, checkout.owes, faultAnswer(refusal));
@@ -37,7 +42,13 @@ async function finishUndone(deps: Deps, checkout: Checkout, error: unknown): Pro
  * Undoes what a checkout did: the first `begun` steps, all of them when that is not known. What fails here is left
  * COMPENSATING, and the sweeper goes on with it.
  */
-export async function compensate(deps: Deps, checkout: Checkout, reason: string, error?: unknown, begun = steps.length): Promise<void> {
+export async function compensate(
+  deps: Deps,
+  checkout: Checkout,
+  reason: string,
+  error?: unknown,
+  begun = steps.length,
+): Promise<void> {
   const now = deps.clock();
   const leaseUntil = new Date(now.getTime() + leaseSeconds * 1000);
   const undoing =

@@ -2,8 +2,8 @@ import type { Order } from "@mall/gen/mall/order/v1/order_pb";
 import { hasReason, notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { CheckoutAnswer, Deps } from "../deps";
 import { findCheckout } from "../db/checkouts";
+import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 
 /** Whether the actor may see a checkout: its user, or the bearer of the guest's cart or order secret. */

@@ -2,8 +2,8 @@ import { fault, hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import type { Ticket } from "@mall/kernel/rpc/idempotency";
-import type { Deps } from "../deps";
 import { moveCheckout } from "../db/checkouts";
+import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import { compensate } from "./compensate";
 import { heldCheckout, orderOf } from "./get-checkout";
@@ -12,7 +12,11 @@ import type { Placed } from "./place-order";
 import { leaseSeconds } from "./steps";
 
 const expired = () =>
-  fault("failed_precondition", "CHECKOUT_EXPIRED", "The order was not paid in time; its units are no longer held.");
+  fault(
+    "failed_precondition",
+    "CHECKOUT_EXPIRED",
+    "The order was not paid in time; its units are no longer held.",
+  );
 
 /** Faults: CHECKOUT_EXPIRED, CHECKOUT_IN_PROGRESS while a payment runs, CHECKOUT_STATE_INVALID when it has ended. */
 function checkPayable(deps: Deps, checkout: Checkout): void {
@@ -21,15 +25,22 @@ function checkPayable(deps: Deps, checkout: Checkout): void {
     return;
   }
   if (checkout.state === "COMPLETED" || checkout.state === "FAILED" || checkout.state === "COMPENSATING") {
-    throw fault("failed_precondition", "CHECKOUT_STATE_INVALID", `A checkout that is ${checkout.state} cannot be paid.`, {
-      metadata: { state: checkout.state },
-    });
+    throw fault(
+      "failed_precondition",
+      "CHECKOUT_STATE_INVALID",
+      `A checkout that is ${checkout.state} cannot be paid.`,
+      {
+        metadata: { state: checkout.state },
+      },
+    );
   }
   throw inProgress();
 }
 
 const inProgress = () =>
-  fault("aborted", "CHECKOUT_IN_PROGRESS", "A payment of this checkout is being worked on.", { retryAfterSeconds: 1 });
+  fault("aborted", "CHECKOUT_IN_PROGRESS", "A payment of this checkout is being worked on.", {
+    retryAfterSeconds: 1,
+  });
 
 /** Takes the key and the right to pay: of several requests one wins. */
 async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Checkout> {

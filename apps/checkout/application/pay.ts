@@ -1,13 +1,13 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CheckoutCompletedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
 import type { Order } from "@mall/gen/mall/order/v1/order_pb";
 import { type Payment, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { fault, hasReason } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
-import type { CheckoutAnswer, Deps } from "../deps";
 import { findCheckout, moveCheckout } from "../db/checkouts";
+import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import { compensate, declined } from "./compensate";
 
@@ -20,7 +20,9 @@ export interface PaymentInput {
 const askAgainSeconds = 1;
 
 /** How a payment of a checkout went. `pending` means that the outcome is not known yet. */
-export type PayResult = { kind: "completed"; checkout: Checkout; order: Order } | { kind: "pending"; checkout: Checkout };
+export type PayResult =
+  | { kind: "completed"; checkout: Checkout; order: Order }
+  | { kind: "pending"; checkout: Checkout };
 
 /** Secret of a guest's order; users need none. */
 export const orderSecretOf = (deps: Deps, checkout: Checkout): string | undefined =>
@@ -38,20 +40,39 @@ export async function finish(deps: Deps, checkout: Checkout): Promise<PayResult>
     const moved = await moveCheckout(tx, checkout, "COMPLETED", { owes: undefined }, deps.clock());
     if (!moved) return undefined;
     const data = { checkoutId, orderId };
-    await deps.announce(tx, { desc: CheckoutCompletedSchema, data, subject: checkoutId, sequence: moved.version });
+    await deps.announce(tx, {
+      desc: CheckoutCompletedSchema,
+      data,
+      subject: checkoutId,
+      sequence: moved.version,
+    });
     if (checkout.owes) {
       const answer: CheckoutAnswer = { checkout: moved, order, orderSecret: orderSecretOf(deps, moved) };
-      await deps.answers.settle(tx, checkout.owes, { kind: "message", ...deps.encodeAnswer(checkout.owes.rpc, answer) });
+      await deps.answers.settle(tx, checkout.owes, {
+        kind: "message",
+        ...deps.encodeAnswer(checkout.owes.rpc, answer),
+      });
     }
     return moved;
   });
   // the sweeper was faster: its record is the answer
-  return { kind: "completed", checkout: completed ?? (await findCheckout(deps.db, checkoutId))!, order: order! };
+  return {
+    kind: "completed",
+    checkout: completed ?? (await findCheckout(deps.db, checkoutId))!,
+    order: order!,
+  };
 }
 
 /** Lets a checkout wait for another card after a decline. */
-async function awaitAnotherCard(deps: Deps, checkout: Checkout, refusal: ConnectError | undefined): Promise<void> {
-  await deps.rpc.inventory.extendStock({ checkoutId: checkout.id, expiresAt: timestampFromDate(checkout.expiresAt!) });
+async function awaitAnotherCard(
+  deps: Deps,
+  checkout: Checkout,
+  refusal: ConnectError | undefined,
+): Promise<void> {
+  await deps.rpc.inventory.extendStock({
+    checkoutId: checkout.id,
+    expiresAt: timestampFromDate(checkout.expiresAt!),
+  });
   await deps.db.tx(async (tx) => {
     const moved = await moveCheckout(tx, checkout, "AWAITING_PAYMENT", { owes: undefined }, deps.clock());
     if (!moved || !checkout.owes) return;
@@ -62,12 +83,16 @@ async function awaitAnotherCard(deps: Deps, checkout: Checkout, refusal: Connect
 
 /** Ends an attempt that took no money. Throws PAYMENT_DECLINED, or CHECKOUT_INTERRUPTED when nothing was ever sent. */
 async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promise<never> {
-  const refusal = payment.state === PaymentState.DECLINED ? declined(checkout, payment.declineCode) : undefined;
-  if (checkout.paysAtOnce) await compensate(deps, checkout, refusal ? "PAYMENT_DECLINED" : "INTERRUPTED", refusal);
+  const refusal =
+    payment.state === PaymentState.DECLINED ? declined(checkout, payment.declineCode) : undefined;
+  if (checkout.paysAtOnce)
+    await compensate(deps, checkout, refusal ? "PAYMENT_DECLINED" : "INTERRUPTED", refusal);
   else await awaitAnotherCard(deps, checkout, refusal);
   throw (
     refusal ??
-    fault("unavailable", "CHECKOUT_INTERRUPTED", "The payment did not reach the provider; try again.", { retryAfterSeconds: 1 })
+    fault("unavailable", "CHECKOUT_INTERRUPTED", "The payment did not reach the provider; try again.", {
+      retryAfterSeconds: 1,
+    })
   );
 }
 

@@ -1,19 +1,19 @@
-import type { Address } from "@mall/gen/mall/common/v1/address_pb";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Address } from "@mall/gen/mall/common/v1/address_pb";
 import { fault, faultInfo } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import type { Money } from "@mall/kernel/money";
 import { zero } from "@mall/kernel/money";
 import type { Ticket } from "@mall/kernel/rpc/idempotency";
-import type { CheckoutAnswer, Deps } from "../deps";
 import { deleteCheckout, insertCheckout, moveCheckout } from "../db/checkouts";
+import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import { checkShippingOption } from "../domain/rates";
 import { compensate } from "./compensate";
-import { type PaymentInput, orderSecretOf, pay } from "./pay";
+import { orderSecretOf, type PaymentInput, pay } from "./pay";
 import { checkExpectedTotal, price } from "./price";
-import { type Run, checkLease, leaseSeconds, steps } from "./steps";
+import { checkLease, leaseSeconds, type Run, steps } from "./steps";
 
 export interface PlaceOrder {
   cartId: Id<"cart">;
@@ -36,7 +36,12 @@ async function start(deps: Deps, actor: Actor, input: PlaceOrder, ticket: Ticket
   const checkout: Checkout = {
     ...{ id: deps.newId("chk"), cartId: input.cartId, userId: actor.user?.id, state: "STARTED" },
     ...{ orderId: deps.newId("ord"), paymentId: deps.newId("pay"), paysAtOnce: input.payment !== undefined },
-    ...{ total: zero(deps.currency), failureReason: "", owes: owed(ticket), leaseUntil: after(now, leaseSeconds) },
+    ...{
+      total: zero(deps.currency),
+      failureReason: "",
+      owes: owed(ticket),
+      leaseUntil: after(now, leaseSeconds),
+    },
     ...{ version: 1, createdAt: now, updatedAt: now },
   };
   await deps.db.tx(async (tx) => {
@@ -84,10 +89,16 @@ async function forget(deps: Deps, checkout: Checkout): Promise<void> {
 
 /** The sweeper took the checkout over because this request was too slow. */
 async function overtaken(deps: Deps, checkout: Checkout): Promise<never> {
-  for (const step of steps.slice(0, 3).toReversed()) await step.undo(deps, { ...checkout, failureReason: "INTERRUPTED" });
-  throw fault("unavailable", "CHECKOUT_INTERRUPTED", "The checkout took too long and was undone; try again.", {
-    retryAfterSeconds: 1,
-  });
+  for (const step of steps.slice(0, 3).toReversed())
+    await step.undo(deps, { ...checkout, failureReason: "INTERRUPTED" });
+  throw fault(
+    "unavailable",
+    "CHECKOUT_INTERRUPTED",
+    "The checkout took too long and was undone; try again.",
+    {
+      retryAfterSeconds: 1,
+    },
+  );
 }
 
 async function awaitPayment(deps: Deps, run: Run, total: Money): Promise<Placed> {
@@ -121,5 +132,10 @@ export const placeOrder =
     if (!ordered) return overtaken(deps, checkout);
     const result = await pay(deps, ordered, input.payment);
     const order = result.kind === "completed" ? result.order : run.order;
-    return { checkout: result.checkout, order, orderSecret: orderSecretOf(deps, checkout), pending: result.kind === "pending" };
+    return {
+      checkout: result.checkout,
+      order,
+      orderSecret: orderSecretOf(deps, checkout),
+      pending: result.kind === "pending",
+    };
   };

@@ -1,9 +1,9 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
-import { type Money, equals, times } from "@mall/kernel/money";
+import { equals, type Money, times } from "@mall/kernel/money";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
-import { type Destination, type Totals, computeTotals } from "../domain/rates";
+import { computeTotals, type Destination, type Totals } from "../domain/rates";
 
 /** A line of a purchase at the current price. */
 export interface PricedLine {
@@ -35,12 +35,16 @@ export async function price(
   to: Destination,
   shippingOption: string,
 ): Promise<Purchase> {
-  const { variants } = await deps.rpc.product.batchGetVariants({ variantIds: items.map((item) => item.variantId) });
+  const { variants } = await deps.rpc.product.batchGetVariants({
+    variantIds: items.map((item) => item.variantId),
+  });
   const sold = new Map(variants.map((v) => [v.variant!.id, v]));
   const lines = items.map(({ variantId, quantity }) => {
     const found = sold.get(variantId);
     if (!found) {
-      throw fault("failed_precondition", "ITEM_UNAVAILABLE", "An item of the cart is no longer sold.", { metadata: { variantId } });
+      throw fault("failed_precondition", "ITEM_UNAVAILABLE", "An item of the cart is no longer sold.", {
+        metadata: { variantId },
+      });
     }
     const variant = found.variant!;
     const unitPrice = moneyOf(variant.price);

@@ -1,13 +1,17 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Deps } from "../deps";
-import { type Destination, type ShippingOption, checkShippingOption, shippingOptions } from "../domain/rates";
+import { checkShippingOption, type Destination, type ShippingOption, shippingOptions } from "../domain/rates";
 import { type Purchase, price } from "./price";
 
 /** What a cart of the caller costs at a destination. Faults: those of the cart, CART_EMPTY, ITEM_UNAVAILABLE. */
 export const quoteCheckout =
   (deps: Deps) =>
-  async (cartId: Id<"cart">, to: Destination, shippingOption: string): Promise<Purchase & { options: ShippingOption[] }> => {
+  async (
+    cartId: Id<"cart">,
+    to: Destination,
+    shippingOption: string,
+  ): Promise<Purchase & { options: ShippingOption[] }> => {
     checkShippingOption(shippingOption);
     const { cart } = await deps.rpc.cart.getCart({ cartId });
     if (cart!.items.length === 0) throw fault("failed_precondition", "CART_EMPTY", "The cart has no items.");

@@ -1,8 +1,8 @@
 import { hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { errorFields } from "@mall/kernel/log";
-import type { Deps } from "../deps";
 import { findCheckout, leaseUnfinished } from "../db/checkouts";
+import type { Deps } from "../deps";
 import { compensate } from "./compensate";
 import { finish, resumePayment } from "./pay";
 import { leaseSeconds } from "./steps";
@@ -30,17 +30,15 @@ async function resume(deps: Deps, id: Id<"chk">): Promise<void> {
 }
 
 /** Finishes or undoes every checkout that nobody works on any more, and ends unpaid orders that are due. */
-export const sweep =
-  (deps: Deps) =>
-  async (): Promise<void> => {
-    const now = deps.clock();
-    const ids = await leaseUnfinished(deps.db, now, new Date(now.getTime() + leaseSeconds * 1000));
-    await Promise.all(
-      ids.map((id) =>
-        resume(deps, id).catch((error) => {
-          if (hasReason(error, "PAYMENT_DECLINED") || hasReason(error, "CHECKOUT_INTERRUPTED")) return;
-          deps.log("warn", "checkout not resumed", { checkoutId: id, ...errorFields(error) });
-        }),
-      ),
-    );
-  };
+export const sweep = (deps: Deps) => async (): Promise<void> => {
+  const now = deps.clock();
+  const ids = await leaseUnfinished(deps.db, now, new Date(now.getTime() + leaseSeconds * 1000));
+  await Promise.all(
+    ids.map((id) =>
+      resume(deps, id).catch((error) => {
+        if (hasReason(error, "PAYMENT_DECLINED") || hasReason(error, "CHECKOUT_INTERRUPTED")) return;
+        deps.log("warn", "checkout not resumed", { checkoutId: id, ...errorFields(error) });
+      }),
+    ),
+  );
+};

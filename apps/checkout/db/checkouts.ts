@@ -1,7 +1,7 @@
-import type { Session, Tx } from "@mall/kernel/db/client";
-import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { checkouts } from "@mall/db/checkout";
+import type { Session, Tx } from "@mall/kernel/db/client";
+import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { eq, sql } from "drizzle-orm";
 import { type Checkout, type CheckoutState, checkMove } from "../domain/checkout";
 
@@ -39,7 +39,9 @@ interface InsertParams {
 }
 
 const insert = sqlStatement<InsertParams, object>(
-  (p) => sql`insert into checkout.checkouts (id, cart_id, user_id, state, order_id, payment_id, pays_at_once, total,
+  (
+    p,
+  ) => sql`insert into checkout.checkouts (id, cart_id, user_id, state, order_id, payment_id, pays_at_once, total,
       currency, owes, lease_until, created_at, updated_at)
     values (${p.id}, ${p.cartId}, ${p.userId}, 'STARTED', ${p.orderId}, ${p.paymentId}, ${p.paysAtOnce}, 0,
       ${p.currency}, ${p.owes}::text::jsonb, ${p.leaseUntil}, ${p.now}::timestamptz, ${p.now}::timestamptz)`,

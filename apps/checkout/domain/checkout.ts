@@ -54,7 +54,8 @@ export interface Checkout {
 
 /** Throws on a move that the table does not have: a bug, not a fault of the caller. */
 export function checkMove(checkout: Checkout, to: CheckoutState): void {
-  if (!transitions[checkout.state].includes(to)) throw new Error(`checkout ${checkout.state} cannot become ${to}`);
+  if (!transitions[checkout.state].includes(to))
+    throw new Error(`checkout ${checkout.state} cannot become ${to}`);
 }
 
 /** Whether nothing will happen to the checkout any more. */

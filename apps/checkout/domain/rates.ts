@@ -17,8 +17,20 @@ const homeCountry = "US";
 
 /** The ways to ship: prices in minor units at home and abroad; standard is free at home from `freeFromMinor`. */
 const shippingTable = [
-  { code: "standard", title: "Standard (3 to 5 days)", homeMinor: 599n, abroadMinor: 1999n, freeFromMinor: 10_000n },
-  { code: "express", title: "Express (1 to 2 days)", homeMinor: 1499n, abroadMinor: 3999n, freeFromMinor: undefined },
+  {
+    code: "standard",
+    title: "Standard (3 to 5 days)",
+    homeMinor: 599n,
+    abroadMinor: 1999n,
+    freeFromMinor: 10_000n,
+  },
+  {
+    code: "express",
+    title: "Express (1 to 2 days)",
+    homeMinor: 1499n,
+    abroadMinor: 3999n,
+    freeFromMinor: undefined,
+  },
 ] as const;
 
 /** Flat tax by destination in millionths; `shipping` tells whether shipping is taxed too. */
@@ -37,7 +49,11 @@ export function shippingOptions(to: Destination, subtotal: Money): ShippingOptio
   return shippingTable.map(({ code, title, homeMinor, abroadMinor, freeFromMinor }) => {
     const home = to.country === homeCountry;
     const free = home && freeFromMinor !== undefined && subtotal.minor >= freeFromMinor;
-    return { code, title, price: { currency: subtotal.currency, minor: free ? 0n : home ? homeMinor : abroadMinor } };
+    return {
+      code,
+      title,
+      price: { currency: subtotal.currency, minor: free ? 0n : home ? homeMinor : abroadMinor },
+    };
   });
 }
 
@@ -62,12 +78,19 @@ export interface Totals {
  * The sums of a purchase: total = subtotal − discountTotal + shippingTotal + taxTotal. Tax is computed once on the
  * whole taxable amount and rounded half up to the minor unit; destinations that are not in the table pay none.
  */
-export function computeTotals(lineTotals: readonly Money[], currency: string, to: Destination, optionCode: string): Totals {
+export function computeTotals(
+  lineTotals: readonly Money[],
+  currency: string,
+  to: Destination,
+  optionCode: string,
+): Totals {
   const subtotal = sum(currency, lineTotals);
   const shippingTotal = shippingOptions(to, subtotal).find((option) => option.code === optionCode)!.price;
   const discountTotal = zero(currency);
   const region = to.region.trim().toUpperCase();
-  const rule = taxTable.find((rate) => rate.country === to.country && (!rate.region || rate.region === region));
+  const rule = taxTable.find(
+    (rate) => rate.country === to.country && (!rate.region || rate.region === region),
+  );
   const taxable = rule?.shipping ? sum(currency, [subtotal, shippingTotal]) : subtotal;
   const taxTotal = rule ? share(taxable, rule.rateMillionths) : zero(currency);
   const total = sum(currency, [subtotal, shippingTotal, taxTotal]);

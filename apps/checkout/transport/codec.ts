@@ -33,6 +33,7 @@ export const payCheckoutResponse = ({ checkout, order }: CheckoutAnswer): PayChe
 
 /** The answer that an Idempotency-Key of an RPC replays. */
 export function encodeAnswer(rpc: string, answer: CheckoutAnswer): { status: number; message: Uint8Array } {
-  if (rpc === "PlaceOrder") return { status: 201, message: toBinary(PlaceOrderResponseSchema, placeOrderResponse(answer)) };
+  if (rpc === "PlaceOrder")
+    return { status: 201, message: toBinary(PlaceOrderResponseSchema, placeOrderResponse(answer)) };
   return { status: 200, message: toBinary(PayCheckoutResponseSchema, payCheckoutResponse(answer)) };
 }

@@ -25,7 +25,11 @@ function accepted(context: HandlerContext, placed: Placed): Placed {
 export const checkoutRpc = (deps: Deps): Implementation =>
   implement(CheckoutService, {
     async quoteCheckout({ cartId, shippingAddress, shippingOption }) {
-      const quote = await quoteCheckout(deps)(cartId as Id<"cart">, shippingAddress!, shippingOption || "standard");
+      const quote = await quoteCheckout(deps)(
+        cartId as Id<"cart">,
+        shippingAddress!,
+        shippingOption || "standard",
+      );
       return { quote: { items: quote.lines, ...quote.totals, shippingOptions: quote.options } };
     },
     async placeOrder(request, context) {
@@ -48,11 +52,19 @@ export const checkoutRpc = (deps: Deps): Implementation =>
     async payCheckout({ checkoutId, payment }, context) {
       const { actor } = context.values.get(requestKey);
       const input = { method: payment!.method, token: payment!.token };
-      const paid = await payCheckout(deps)(actor, checkoutId as Id<"chk">, input, context.values.get(ticketKey)!);
+      const paid = await payCheckout(deps)(
+        actor,
+        checkoutId as Id<"chk">,
+        input,
+        context.values.get(ticketKey)!,
+      );
       return payCheckoutResponse(accepted(context, paid));
     },
     async getCheckout({ checkoutId }, context) {
-      const { checkout, order } = await getCheckout(deps)(context.values.get(requestKey).actor, checkoutId as Id<"chk">);
+      const { checkout, order } = await getCheckout(deps)(
+        context.values.get(requestKey).actor,
+        checkoutId as Id<"chk">,
+      );
       return { checkout: checkoutToMessage(checkout), order };
     },
   });

@@ -1,9 +1,9 @@
 import { fault, notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { errorFields } from "@mall/kernel/log";
-import { type Money, equals } from "@mall/kernel/money";
-import type { Deps } from "../deps";
+import { equals, type Money } from "@mall/kernel/money";
 import { findPayment, insertPayment } from "../db/payments";
+import type { Deps } from "../deps";
 import type { Payment } from "../domain/payment";
 import type { Outcome } from "../providers/port";
 import { settle } from "./settle";
@@ -50,9 +50,14 @@ export const authorizePayment =
     if (existing) return repeated(deps, input, existing);
     if (input.token === "") throw notFound("PAYMENT");
     if (input.method !== deps.provider.name) {
-      throw fault("invalid_argument", "PAYMENT_METHOD_UNKNOWN", `There is no payment method "${input.method}".`, {
-        violations: [{ pointer: "#/payment/method", detail: `must be "${deps.provider.name}"` }],
-      });
+      throw fault(
+        "invalid_argument",
+        "PAYMENT_METHOD_UNKNOWN",
+        `There is no payment method "${input.method}".`,
+        {
+          violations: [{ pointer: "#/payment/method", detail: `must be "${deps.provider.name}"` }],
+        },
+      );
     }
     const now = deps.clock();
     const { id, orderId, userId, amount, capture, token } = input;

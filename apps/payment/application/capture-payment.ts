@@ -1,8 +1,8 @@
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
-import type { Deps } from "../deps";
 import { findPayment } from "../db/payments";
-import { type Payment, checkMove } from "../domain/payment";
+import type { Deps } from "../deps";
+import { checkMove, type Payment } from "../domain/payment";
 import { settle } from "./settle";
 
 /** Takes the money of an authorized payment; a repetition changes nothing. */

@@ -1,8 +1,8 @@
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { Deps } from "../deps";
 import { listByOrder } from "../db/payments";
+import type { Deps } from "../deps";
 import type { Payment } from "../domain/payment";
 
 /**
@@ -12,7 +12,8 @@ import type { Payment } from "../domain/payment";
 export const listPayments =
   (deps: Deps) =>
   async (actor: Actor, orderId: Id<"ord">): Promise<Payment[]> => {
-    const held = actor.orderSecret !== undefined && deps.secrets.isSecretOf(actor.orderSecret, "order", orderId, 1);
+    const held =
+      actor.orderSecret !== undefined && deps.secrets.isSecretOf(actor.orderSecret, "order", orderId, 1);
     if (!held && !actor.user) throw notFound("ORDER");
     const payments = await listByOrder(deps.db, orderId);
     return payments.filter((payment) => (payment.userId ? payment.userId === actor.user?.id : held));

@@ -1,8 +1,12 @@
-import { PaymentCapturedSchema, PaymentFailedSchema, PaymentVoidedSchema } from "@mall/gen/mall/payment/v1/events_pb";
+import {
+  PaymentCapturedSchema,
+  PaymentFailedSchema,
+  PaymentVoidedSchema,
+} from "@mall/gen/mall/payment/v1/events_pb";
 import type { Tx } from "@mall/kernel/db/client";
-import type { Deps } from "../deps";
 import { findPayment, movePayment } from "../db/payments";
-import { type Payment, type PaymentState, checkMove } from "../domain/payment";
+import type { Deps } from "../deps";
+import { checkMove, type Payment, type PaymentState } from "../domain/payment";
 import type { Outcome } from "../providers/port";
 
 /** The state an outcome of the provider means for a payment. */
@@ -19,7 +23,11 @@ async function announceState(deps: Deps, tx: Tx, payment: Payment): Promise<void
   if (payment.state === "CAPTURED") {
     await deps.announce(tx, { desc: PaymentCapturedSchema, data: { paymentId, orderId }, ...common });
   } else if (payment.state === "DECLINED") {
-    await deps.announce(tx, { desc: PaymentFailedSchema, data: { paymentId, orderId, declineCode }, ...common });
+    await deps.announce(tx, {
+      desc: PaymentFailedSchema,
+      data: { paymentId, orderId, declineCode },
+      ...common,
+    });
   } else if (payment.state === "VOIDED" || payment.state === "REFUNDED") {
     await deps.announce(tx, { desc: PaymentVoidedSchema, data: { paymentId, orderId }, ...common });
   }

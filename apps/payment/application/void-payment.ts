@@ -1,6 +1,6 @@
 import type { Id } from "@mall/kernel/id";
-import type { Deps } from "../deps";
 import { findPayment, insertPayment } from "../db/payments";
+import type { Deps } from "../deps";
 import type { Payment } from "../domain/payment";
 import { settle } from "./settle";
 
@@ -8,7 +8,13 @@ import { settle } from "./settle";
 function tombstone(deps: Deps, id: Id<"pay">, orderId: Id<"ord">): Payment {
   const now = deps.clock();
   return {
-    ...{ id, orderId, state: "VOIDED", amount: { currency: deps.currency, minor: 0n }, provider: deps.provider.name },
+    ...{
+      id,
+      orderId,
+      state: "VOIDED",
+      amount: { currency: deps.currency, minor: 0n },
+      provider: deps.provider.name,
+    },
     ...{ capture: false, declineCode: "", version: 1, createdAt: now, updatedAt: now },
   };
 }
@@ -23,8 +29,10 @@ export const voidPayment =
       if (await insertPayment(deps.db, closed)) return closed;
     }
     const payment = existing ?? (await findPayment(deps.db, id))!;
-    if (payment.state === "DECLINED" || payment.state === "VOIDED" || payment.state === "REFUNDED") return payment;
-    const known = payment.state === "PROCESSING" ? await settle(deps, payment, await deps.provider.resolve(id)) : payment;
+    if (payment.state === "DECLINED" || payment.state === "VOIDED" || payment.state === "REFUNDED")
+      return payment;
+    const known =
+      payment.state === "PROCESSING" ? await settle(deps, payment, await deps.provider.resolve(id)) : payment;
     if (known.state !== "AUTHORIZED" && known.state !== "CAPTURED") return known;
     return settle(deps, known, await deps.provider.cancel(id));
   };

@@ -1,12 +1,17 @@
-import type { Session, Tx } from "@mall/kernel/db/client";
-import { type Params, orm, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { type Id, uuidOf } from "@mall/kernel/id";
 import { payments } from "@mall/db/payment";
+import type { Session, Tx } from "@mall/kernel/db/client";
+import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
+import { type Id, uuidOf } from "@mall/kernel/id";
 import { asc, eq, sql } from "drizzle-orm";
 import type { Payment, PaymentState } from "../domain/payment";
 
 function rowToPayment({ amount, currency, ...row }: typeof payments.$inferSelect): Payment {
-  return { ...row, userId: row.userId ?? undefined, state: row.state as PaymentState, amount: { currency, minor: amount } };
+  return {
+    ...row,
+    userId: row.userId ?? undefined,
+    state: row.state as PaymentState,
+    amount: { currency, minor: amount },
+  };
 }
 
 const selectPayment = statement("find_payment", (p: Params<{ id: string }>) =>
@@ -62,8 +67,13 @@ export async function insertPayment(session: Session, payment: Payment): Promise
   return rows.length === 1;
 }
 
-const move = sqlStatement<{ id: string; from: string; to: string; declineCode: string; now: Date }, { version: number }>(
-  (p) => sql`update payment.payments set state = ${p.to}, decline_code = ${p.declineCode}, version = version + 1,
+const move = sqlStatement<
+  { id: string; from: string; to: string; declineCode: string; now: Date },
+  { version: number }
+>(
+  (
+    p,
+  ) => sql`update payment.payments set state = ${p.to}, decline_code = ${p.declineCode}, version = version + 1,
     updated_at = ${p.now} where id = ${p.id} and state = ${p.from} returning version`,
 );
 
@@ -75,6 +85,12 @@ export async function movePayment(
   now: Date,
 ): Promise<Payment | undefined> {
   const declineCode = to.declineCode ?? payment.declineCode;
-  const [row] = await move(tx, { id: uuidOf(payment.id), from: payment.state, to: to.state, declineCode, now });
+  const [row] = await move(tx, {
+    id: uuidOf(payment.id),
+    from: payment.state,
+    to: to.state,
+    declineCode,
+    now,
+  });
   return row && { ...payment, state: to.state, declineCode, version: row.version, updatedAt: now };
 }

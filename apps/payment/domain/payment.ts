@@ -34,7 +34,12 @@ export interface Payment {
 /** Fault PAYMENT_STATE_INVALID unless the table allows the move. */
 export function checkMove(payment: Payment, to: PaymentState): void {
   if (transitions[payment.state].includes(to)) return;
-  throw fault("failed_precondition", "PAYMENT_STATE_INVALID", `A payment that is ${payment.state} cannot become ${to}.`, {
-    metadata: { state: payment.state, to },
-  });
+  throw fault(
+    "failed_precondition",
+    "PAYMENT_STATE_INVALID",
+    `A payment that is ${payment.state} cannot become ${to}.`,
+    {
+      metadata: { state: payment.state, to },
+    },
+  );
 }

@@ -27,7 +27,9 @@ const insert = sqlStatement<
   { key: string; state: string; amount: string; currency: string; declineCode: string; now: Date },
   ChargeRow
 >(
-  (p) => sql`insert into payment.fake_charges (key, state, amount, refunded, currency, decline_code, created_at)
+  (
+    p,
+  ) => sql`insert into payment.fake_charges (key, state, amount, refunded, currency, decline_code, created_at)
     values (${p.key}, ${p.state}, ${p.amount}::text::bigint, 0, ${p.currency}, ${p.declineCode}, ${p.now})
     on conflict do nothing returning state, decline_code`,
 );
@@ -54,9 +56,19 @@ function outcomeOf(row: ChargeRow): Outcome {
  * it writes in its own transactions, as an outside provider would.
  */
 export function fakeProvider(db: Db, clock: () => Date): PaymentProvider {
-  const book = async (key: string, row: { state: string; amount?: bigint; currency?: string; declineCode?: string }) => {
+  const book = async (
+    key: string,
+    row: { state: string; amount?: bigint; currency?: string; declineCode?: string },
+  ) => {
     const { state, amount = 0n, currency = "XXX", declineCode = "" } = row;
-    const [made] = await insert(db, { key, state, amount: String(amount), currency, declineCode, now: clock() });
+    const [made] = await insert(db, {
+      key,
+      state,
+      amount: String(amount),
+      currency,
+      declineCode,
+      now: clock(),
+    });
     return outcomeOf(made ?? (await find(db, { key }))[0]!);
   };
   return {

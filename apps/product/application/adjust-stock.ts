@@ -4,7 +4,7 @@ import type { Id } from "@mall/kernel/id";
 import type { Answer, Ticket } from "@mall/kernel/rpc/idempotency";
 import { lockStock, moveStock } from "../db/stock";
 import type { Deps } from "../deps";
-import { type Stock, availableOf, outOfStock } from "../domain/stock";
+import { availableOf, outOfStock, type Stock } from "../domain/stock";
 
 export interface AdjustStock {
   variantId: Id<"var">;
@@ -22,7 +22,12 @@ export function checkTracked(stock: Stock): void {
 const unitsMax = 2_000_000_000;
 
 /** Changes the units on hand inside a transaction that others wait for. */
-export async function change(deps: Pick<Deps, "clock">, tx: Tx, input: AdjustStock, kind: "adjust" | "receive"): Promise<Stock> {
+export async function change(
+  deps: Pick<Deps, "clock">,
+  tx: Tx,
+  input: AdjustStock,
+  kind: "adjust" | "receive",
+): Promise<Stock> {
   const now = deps.clock();
   const stock = (await lockStock(tx, [input.variantId], now)).get(input.variantId);
   if (!stock) throw notFound("VARIANT");

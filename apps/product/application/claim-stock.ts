@@ -14,7 +14,11 @@ export const claimStock =
       if (!held) throw notFound("HOLD");
       if (held.hold.state === "claimed") return;
       if (!isHeld(held.hold, now)) throw holdExpired();
-      await lockStock(tx, held.lines.map((line) => line.variantId), now);
+      await lockStock(
+        tx,
+        held.lines.map((line) => line.variantId),
+        now,
+      );
       if (await endHold(tx, held, "claimed", now)) return;
       const ended = await findHold(tx, checkoutId);
       if (ended?.hold.state !== "claimed") throw holdExpired();

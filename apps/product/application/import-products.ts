@@ -2,7 +2,7 @@ import { ProductChangedSchema } from "@mall/gen/mall/product/v1/events_pb";
 import type { Tx } from "@mall/kernel/db/client";
 import { fault } from "@mall/kernel/fault";
 import { uuidv7 } from "@mall/kernel/id";
-import { type Placed, findKnown, lockImports, storeProducts } from "../db/import";
+import { findKnown, lockImports, type Placed, storeProducts } from "../db/import";
 import type { Deps } from "../deps";
 import { type ImportedProduct, parseShopifyCsv } from "../domain/shopify-csv";
 import type { RowProblem } from "../domain/shopify-row";
@@ -20,7 +20,12 @@ const productsPerBatch = 500;
 type Known = Awaited<ReturnType<typeof findKnown>>;
 
 /** Gives a product its ids; variants whose SKU another product has are left out and reported. */
-function place(product: ImportedProduct, known: Known, now: Date, problems: RowProblem[]): Placed | undefined {
+function place(
+  product: ImportedProduct,
+  known: Known,
+  now: Date,
+  problems: RowProblem[],
+): Placed | undefined {
   const id = known.productIds.get(product.handle) ?? uuidv7(now.getTime());
   const variants = product.variants.filter(({ sku, line }) => {
     const owner = known.variants.get(sku)?.productId;
@@ -34,7 +39,13 @@ function place(product: ImportedProduct, known: Known, now: Date, problems: RowP
   return { id, product: { ...product, variants }, variantIds };
 }
 
-async function importBatch(deps: Deps, tx: Tx, batch: ImportedProduct[], setStock: boolean, report: ImportReport): Promise<void> {
+async function importBatch(
+  deps: Deps,
+  tx: Tx,
+  batch: ImportedProduct[],
+  setStock: boolean,
+  report: ImportReport,
+): Promise<void> {
   const now = deps.clock();
   const known = await findKnown(tx, batch);
   const placed = batch.flatMap((product) => place(product, known, now, report.problems) ?? []);
@@ -60,10 +71,18 @@ export const importProducts =
   async (csv: string, setStock: boolean): Promise<ImportReport> => {
     const read = parseShopifyCsv(csv, { currency: deps.currency });
     if (read.kind === "not_csv") {
-      throw fault("invalid_argument", "NOT_A_CATALOGUE", read.detail, { violations: [{ pointer: "#/csv", detail: read.detail }] });
+      throw fault("invalid_argument", "NOT_A_CATALOGUE", read.detail, {
+        violations: [{ pointer: "#/csv", detail: read.detail }],
+      });
     }
     return deps.db.tx(async (tx) => {
-      const report: ImportReport = { created: 0, updated: 0, variants: 0, rows: read.rows, problems: [...read.problems] };
+      const report: ImportReport = {
+        created: 0,
+        updated: 0,
+        variants: 0,
+        rows: read.rows,
+        problems: [...read.problems],
+      };
       await lockImports(tx);
       for (let at = 0; at < read.products.length; at += productsPerBatch) {
         await importBatch(deps, tx, read.products.slice(at, at + productsPerBatch), setStock, report);

@@ -16,5 +16,8 @@ export const listProducts =
   async ({ size, ...query }: ListProducts): Promise<{ products: Product[]; next?: PagePosition }> => {
     const found = await selectProducts(deps.db, { ...query, limit: size + 1 });
     const shown = found.slice(0, size);
-    return { products: shown.map((f) => f.product), next: found.length > size ? shown.at(-1)!.position : undefined };
+    return {
+      products: shown.map((f) => f.product),
+      next: found.length > size ? shown.at(-1)!.position : undefined,
+    };
   };

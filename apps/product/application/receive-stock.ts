@@ -7,7 +7,11 @@ import { change, keyed } from "./adjust-stock";
 /** Adds units that arrived. Faults: VARIANT_NOT_FOUND, VARIANT_NOT_TRACKED. */
 export const receiveStock =
   (deps: Deps) =>
-  (input: { variantId: Id<"var">; quantity: number; note: string }, ticket: Ticket, answer: (stock: Stock) => Answer): Promise<Stock> => {
+  (
+    input: { variantId: Id<"var">; quantity: number; note: string },
+    ticket: Ticket,
+    answer: (stock: Stock) => Answer,
+  ): Promise<Stock> => {
     const { variantId, quantity: delta, note } = input;
     return keyed(deps, ticket, (tx) => change(deps, tx, { variantId, delta, note }, "receive"), answer);
   };

@@ -11,7 +11,16 @@ export const releaseStock =
       const now = deps.clock();
       const held = await findHold(tx, checkoutId);
       if (held?.hold.state !== "active") return;
-      await lockStock(tx, held.lines.map((line) => line.variantId), now);
+      await lockStock(
+        tx,
+        held.lines.map((line) => line.variantId),
+        now,
+      );
       if (!(await endHold(tx, held, "released", now))) return;
-      await deps.announce(tx, { desc: StockReleasedSchema, data: { checkoutId }, subject: held.hold.id, sequence: 2 });
+      await deps.announce(tx, {
+        desc: StockReleasedSchema,
+        data: { checkoutId },
+        subject: held.hold.id,
+        sequence: 2,
+      });
     });

@@ -3,7 +3,7 @@ import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { findHold, insertHold, lockStock } from "../db/stock";
 import type { Deps } from "../deps";
-import { type Hold, type StockLine, checkLines, holdExpired, isHeld } from "../domain/stock";
+import { checkLines, type Hold, holdExpired, isHeld, type StockLine } from "../domain/stock";
 
 /** Fault VALIDATION when a variant is in two lines: a line must be decided as a whole. */
 function checkDistinct(lines: readonly StockLine[]): void {
@@ -27,7 +27,11 @@ export const reserveStock =
     checkDistinct(lines);
     return deps.db.tx(async (tx) => {
       const now = deps.clock();
-      const stockOf = await lockStock(tx, lines.map((line) => line.variantId), now);
+      const stockOf = await lockStock(
+        tx,
+        lines.map((line) => line.variantId),
+        now,
+      );
       const existing = await findHold(tx, checkoutId);
       if (existing) {
         if (isHeld(existing.hold, now) || existing.hold.state === "claimed") return existing.hold.id;
@@ -37,7 +41,12 @@ export const reserveStock =
       const hold: Hold = { id: deps.newId("hold"), checkoutId, state: "active", expiresAt };
       const tracked = lines.filter((line) => stockOf.get(line.variantId)!.trackInventory);
       if (!(await insertHold(tx, hold, tracked, now))) return (await findHold(tx, checkoutId))!.hold.id;
-      await deps.announce(tx, { desc: StockReservedSchema, data: { checkoutId }, subject: hold.id, sequence: 1 });
+      await deps.announce(tx, {
+        desc: StockReservedSchema,
+        data: { checkoutId },
+        subject: hold.id,
+        sequence: 1,
+      });
       return hold.id;
     });
   };

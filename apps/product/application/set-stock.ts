@@ -1,7 +1,7 @@
 import { notFound } from "@mall/kernel/fault";
 import { findVariantBySku, lockStock, moveStock } from "../db/stock";
 import type { Deps } from "../deps";
-import { type Stock, outOfStock } from "../domain/stock";
+import { outOfStock, type Stock } from "../domain/stock";
 import { checkTracked } from "./adjust-stock";
 
 /**

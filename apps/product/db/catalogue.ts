@@ -140,7 +140,10 @@ export interface PageQuery {
 }
 
 /** Up to `limit` published products after a position, with where each of them stands, in one statement. */
-export async function listProducts(session: Session, query: PageQuery): Promise<{ product: Product; position: PagePosition }[]> {
+export async function listProducts(
+  session: Session,
+  query: PageQuery,
+): Promise<{ product: Product; position: PagePosition }[]> {
   const rows = await pages[query.sort](session, {
     category: query.category ?? null,
     words: JSON.stringify(likePatterns(query.words)),

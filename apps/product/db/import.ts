@@ -4,14 +4,19 @@ import { type Id, idOf, uuidv7 } from "@mall/kernel/id";
 import { sql } from "drizzle-orm";
 import { type ImportedProduct, slugOf } from "../domain/shopify-csv";
 
-const lockImport = sqlStatement<object, object>(() => sql`select pg_advisory_xact_lock(hashtext('product.import'))`);
+const lockImport = sqlStatement<object, object>(
+  () => sql`select pg_advisory_xact_lock(hashtext('product.import'))`,
+);
 
 /** Lets one import run at a time. */
 export async function lockImports(tx: Tx): Promise<void> {
   await lockImport(tx, {});
 }
 
-const selectKnown = sqlStatement<{ handles: string; skus: string }, { kind: string; name: string; id: string; product_id: string }>(
+const selectKnown = sqlStatement<
+  { handles: string; skus: string },
+  { kind: string; name: string; id: string; product_id: string }
+>(
   (p) => sql`select 'product' as kind, handle as name, id, id as product_id from product.products
       where handle in (select jsonb_array_elements_text(${p.handles}::text::jsonb))
     union all
@@ -27,7 +32,9 @@ export async function findKnown(tx: Tx, products: readonly ImportedProduct[]) {
   });
   return {
     productIds: new Map(rows.filter((r) => r.kind === "product").map((r) => [r.name, r.id])),
-    variants: new Map(rows.filter((r) => r.kind === "variant").map((r) => [r.name, { id: r.id, productId: r.product_id }])),
+    variants: new Map(
+      rows.filter((r) => r.kind === "variant").map((r) => [r.name, { id: r.id, productId: r.product_id }]),
+    ),
   };
 }
 
@@ -38,8 +45,13 @@ export interface Placed {
   variantIds: string[];
 }
 
-const upsertProducts = sqlStatement<{ rows: string; now: Date }, { id: string; version: number; created: boolean }>(
-  (p) => sql`insert into product.products as held (id, handle, title, description, vendor, status, media, price_min,
+const upsertProducts = sqlStatement<
+  { rows: string; now: Date },
+  { id: string; version: number; created: boolean }
+>(
+  (
+    p,
+  ) => sql`insert into product.products as held (id, handle, title, description, vendor, status, media, price_min,
       created_at, updated_at)
     select id, handle, title, description, vendor, status, media, price_min, ${p.now}::timestamptz, ${p.now}::timestamptz
     from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, handle text, title text, description text, vendor text,
@@ -51,11 +63,14 @@ const upsertProducts = sqlStatement<{ rows: string; now: Date }, { id: string; v
 );
 
 const withdraw = sqlStatement<{ ids: string }, object>(
-  (p) => sql`update product.variants set sold = false where product_id = any(string_to_array(${p.ids}, ',')::uuid[])`,
+  (p) =>
+    sql`update product.variants set sold = false where product_id = any(string_to_array(${p.ids}, ',')::uuid[])`,
 );
 
 const upsertVariants = sqlStatement<{ rows: string }, object>(
-  (p) => sql`insert into product.variants as held (id, product_id, sku, title, position, price, compare_at_price,
+  (
+    p,
+  ) => sql`insert into product.variants as held (id, product_id, sku, title, position, price, compare_at_price,
       currency, options, sold)
     select id, product_id, sku, title, position, price, compare_at_price, currency, options, true
     from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, product_id uuid, sku text, title text, position int,
@@ -100,22 +115,38 @@ const linkCategories = sqlStatement<{ categories: string; links: string }, objec
 );
 
 const unlinkCategories = sqlStatement<{ ids: string }, object>(
-  (p) => sql`delete from product.product_categories where product_id = any(string_to_array(${p.ids}, ',')::uuid[])`,
+  (p) =>
+    sql`delete from product.product_categories where product_id = any(string_to_array(${p.ids}, ',')::uuid[])`,
 );
 
 const lowestPrice = (product: ImportedProduct): string =>
-  String(product.variants.reduce((lowest, v) => (v.price < lowest ? v.price : lowest), product.variants[0]!.price));
+  String(
+    product.variants.reduce((lowest, v) => (v.price < lowest ? v.price : lowest), product.variants[0]!.price),
+  );
 
-async function storeVariants(tx: Tx, placed: readonly Placed[], options: { currency: string; setStock: boolean; now: Date }) {
+async function storeVariants(
+  tx: Tx,
+  placed: readonly Placed[],
+  options: { currency: string; setStock: boolean; now: Date },
+) {
   const rows = placed.flatMap(({ id, product, variantIds }) =>
-    product.variants.map((variant, position) => ({ id: variantIds[position]!, product_id: id, position, variant })),
+    product.variants.map((variant, position) => ({
+      id: variantIds[position]!,
+      product_id: id,
+      position,
+      variant,
+    })),
   );
   await withdraw(tx, { ids: placed.map((p) => p.id).join(",") });
   await upsertVariants(tx, {
     rows: JSON.stringify(
       rows.map(({ id, product_id, position, variant }) => ({
         ...{ id, product_id, position, sku: variant.sku, title: variant.title, options: variant.options },
-        ...{ price: String(variant.price), compare_at_price: variant.compareAtPrice?.toString(), currency: options.currency },
+        ...{
+          price: String(variant.price),
+          compare_at_price: variant.compareAtPrice?.toString(),
+          currency: options.currency,
+        },
       })),
     ),
   });
@@ -127,7 +158,9 @@ async function storeVariants(tx: Tx, placed: readonly Placed[], options: { curre
 }
 
 async function storeCategories(tx: Tx, placed: readonly Placed[], now: Date): Promise<void> {
-  const titles = new Map(placed.flatMap(({ product }) => product.categories.map((title) => [slugOf(title), title] as const)));
+  const titles = new Map(
+    placed.flatMap(({ product }) => product.categories.map((title) => [slugOf(title), title] as const)),
+  );
   const categories = [...titles].map(([slug, title]) => ({ id: uuidv7(now.getTime()), slug, title }));
   const links = placed.flatMap(({ id, product }) =>
     product.categories.map((title, position) => ({ product_id: id, slug: slugOf(title), position })),
@@ -143,7 +176,13 @@ export async function storeProducts(
   options: { currency: string; setStock: boolean; now: Date },
 ): Promise<{ id: Id<"prod">; version: number; created: boolean }[]> {
   const rows = placed.map(({ id, product }) => ({
-    ...{ id, handle: product.handle, title: product.title, description: product.description, vendor: product.vendor },
+    ...{
+      id,
+      handle: product.handle,
+      title: product.title,
+      description: product.description,
+      vendor: product.vendor,
+    },
     ...{ status: product.published ? "published" : "draft", price_min: lowestPrice(product) },
     media: product.media.map(({ url, alt }) => ({ url, alt })),
   }));
@@ -152,4 +191,3 @@ export async function storeProducts(
   await storeCategories(tx, placed, options.now);
   return stored.map((row) => ({ ...row, id: idOf("prod", row.id) }));
 }
-

@@ -29,7 +29,9 @@ const dueQuantity = (p: Params<{ now: Date }>) => sql`(select coalesce(sum(l.qua
   where l.variant_id = s.variant_id and h.state = 'active' and h.expires_at <= ${p.now}::timestamptz)`;
 
 const selectStock = sqlStatement<{ id: string; now: Date }, StockRow>(
-  (p) => sql`select s.variant_id, s.tracked, s.on_hand, s.reserved - ${dueQuantity(p)} as reserved, s.version, false as has_due
+  (
+    p,
+  ) => sql`select s.variant_id, s.tracked, s.on_hand, s.reserved - ${dueQuantity(p)} as reserved, s.version, false as has_due
     from product.stock s where s.variant_id = ${p.id}`,
 );
 
@@ -113,13 +115,20 @@ const insert = sqlStatement<HoldParams, { id: string }>(
 );
 
 /** Stores a hold and takes its units; false when the checkout has a hold already. The stock must be locked. */
-export async function insertHold(tx: Tx, hold: Hold, lines: readonly StockLine[], now: Date): Promise<boolean> {
+export async function insertHold(
+  tx: Tx,
+  hold: Hold,
+  lines: readonly StockLine[],
+  now: Date,
+): Promise<boolean> {
   const rows = await insert(tx, {
     id: uuidOf(hold.id),
     checkoutId: uuidOf(hold.checkoutId),
     expiresAt: hold.expiresAt ?? null,
     now,
-    lines: JSON.stringify(lines.map((line) => ({ variant_id: uuidOf(line.variantId), quantity: line.quantity }))),
+    lines: JSON.stringify(
+      lines.map((line) => ({ variant_id: uuidOf(line.variantId), quantity: line.quantity })),
+    ),
   });
   return rows.length === 1;
 }
@@ -140,17 +149,28 @@ const selectHold = sqlStatement<{ checkoutId: string }, HoldRow>(
 );
 
 /** The hold of a checkout with its tracked lines. */
-export async function findHold(session: Session, checkoutId: Id<"chk">): Promise<{ hold: Hold; lines: StockLine[] } | undefined> {
+export async function findHold(
+  session: Session,
+  checkoutId: Id<"chk">,
+): Promise<{ hold: Hold; lines: StockLine[] } | undefined> {
   const [row] = await selectHold(session, { checkoutId: uuidOf(checkoutId) });
   if (!row) return undefined;
   const lines = JSON.parse(row.lines) as { variantId: string; quantity: number }[];
   return {
-    hold: { id: idOf("hold", row.id), checkoutId, state: row.state, expiresAt: row.expires_at ? new Date(row.expires_at) : undefined },
+    hold: {
+      id: idOf("hold", row.id),
+      checkoutId,
+      state: row.state,
+      expiresAt: row.expires_at ? new Date(row.expires_at) : undefined,
+    },
     lines: lines.map((line) => ({ variantId: idOf("var", line.variantId), quantity: line.quantity })),
   };
 }
 
-const end = sqlStatement<{ id: string; state: string; now: Date; sells: boolean; reference: string; movements: string }, { id: string }>(
+const end = sqlStatement<
+  { id: string; state: string; now: Date; sells: boolean; reference: string; movements: string },
+  { id: string }
+>(
   (p) => sql`with ended as (
       update product.holds set state = ${p.state}, ended_at = ${p.now}::timestamptz
       where id = ${p.id} and state = 'active' returning id
@@ -196,7 +216,12 @@ const extend = sqlStatement<{ checkoutId: string; expiresAt: Date | null; now: D
 );
 
 /** Moves the end of a hold that still holds; false when there is none. */
-export const extendHold = async (session: Session, checkoutId: Id<"chk">, expiresAt: Date | undefined, now: Date): Promise<boolean> =>
+export const extendHold = async (
+  session: Session,
+  checkoutId: Id<"chk">,
+  expiresAt: Date | undefined,
+  now: Date,
+): Promise<boolean> =>
   (await extend(session, { checkoutId: uuidOf(checkoutId), expiresAt: expiresAt ?? null, now })).length === 1;
 
 const selectDue = sqlStatement<{ now: Date }, { checkout_id: string }>(
@@ -235,6 +260,11 @@ export async function moveStock(
   change: { delta: number; kind: "receive" | "adjust"; note: string },
   now: Date,
 ): Promise<Stock> {
-  const [row] = await move(tx, { ...change, variantId: uuidOf(stock.variantId), movementId: uuidv7(now.getTime()), now });
+  const [row] = await move(tx, {
+    ...change,
+    variantId: uuidOf(stock.variantId),
+    movementId: uuidv7(now.getTime()),
+    now,
+  });
   return { ...stock, onHand: stock.onHand + change.delta, version: row!.version };
 }

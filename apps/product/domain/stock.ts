@@ -48,6 +48,7 @@ export function checkLines(lines: readonly StockLine[], stockOf: ReadonlyMap<str
   for (const { variantId, quantity } of lines) {
     const stock = stockOf.get(variantId);
     if (!stock) throw notFound("VARIANT");
-    if (stock.trackInventory && availableOf(stock) < quantity) throw outOfStock(variantId, availableOf(stock));
+    if (stock.trackInventory && availableOf(stock) < quantity)
+      throw outOfStock(variantId, availableOf(stock));
   }
 }

@@ -3,7 +3,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { StockSchema } from "@mall/gen/mall/product/v1/inventory_pb";
 import type { ProductSchema, VariantSchema } from "@mall/gen/mall/product/v1/product_pb";
 import type { Product, Variant } from "../domain/catalogue";
-import { type Stock, availableOf } from "../domain/stock";
+import { availableOf, type Stock } from "../domain/stock";
 
 export const variantToMessage = (variant: Variant): MessageInitShape<typeof VariantSchema> => variant;
 

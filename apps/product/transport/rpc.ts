@@ -27,7 +27,8 @@ import type { StockLine } from "../domain/stock";
 import { productToMessage, stockToMessage, variantToMessage } from "./codec";
 
 /** What a page token is bound to. */
-const queryOf = ({ category, q, sort }: ListProductsRequest) => JSON.stringify(["products", category, q, sort || "newest"]);
+const queryOf = ({ category, q, sort }: ListProductsRequest) =>
+  JSON.stringify(["products", category, q, sort || "newest"]);
 
 const idLength = "prod_".length + 26;
 
@@ -55,7 +56,9 @@ export const productRpc = (deps: Deps): Implementation =>
       const nextPageToken = next ? pageToken(queryOf(request), idOf("prod", next.id) + next.value) : "";
       return { products: products.map(productToMessage), nextPageToken };
     },
-    getProduct: async ({ productId }) => ({ product: productToMessage(await getProduct(deps)(productId as Id<"prod">)) }),
+    getProduct: async ({ productId }) => ({
+      product: productToMessage(await getProduct(deps)(productId as Id<"prod">)),
+    }),
     async batchGetVariants({ variantIds }) {
       const found = await batchGetVariants(deps)(variantIds as Id<"var">[]);
       return { variants: found.map((sold) => ({ ...sold, variant: variantToMessage(sold.variant) })) };
@@ -66,12 +69,17 @@ export const productRpc = (deps: Deps): Implementation =>
 /** InventoryService on the application's use cases. */
 export const inventoryRpc = (deps: Deps): Implementation =>
   implement(InventoryService, {
-    getStock: async ({ variantId }) => ({ stock: stockToMessage(await getStock(deps)(variantId as Id<"var">)) }),
+    getStock: async ({ variantId }) => ({
+      stock: stockToMessage(await getStock(deps)(variantId as Id<"var">)),
+    }),
     async adjustStock({ variantId, delta, note, expectedVersion }, context) {
       const input = { variantId: variantId as Id<"var">, delta, note, expectedVersion };
       const stock = await adjustStock(deps)(input, context.values.get(ticketKey)!, (done) => ({
         ...{ kind: "message", status: 200 },
-        message: toBinary(AdjustStockResponseSchema, create(AdjustStockResponseSchema, { stock: stockToMessage(done) })),
+        message: toBinary(
+          AdjustStockResponseSchema,
+          create(AdjustStockResponseSchema, { stock: stockToMessage(done) }),
+        ),
       }));
       return { stock: stockToMessage(stock) };
     },
@@ -79,13 +87,18 @@ export const inventoryRpc = (deps: Deps): Implementation =>
       const input = { variantId: variantId as Id<"var">, quantity, note };
       const stock = await receiveStock(deps)(input, context.values.get(ticketKey)!, (done) => ({
         ...{ kind: "message", status: 200 },
-        message: toBinary(ReceiveStockResponseSchema, create(ReceiveStockResponseSchema, { stock: stockToMessage(done) })),
+        message: toBinary(
+          ReceiveStockResponseSchema,
+          create(ReceiveStockResponseSchema, { stock: stockToMessage(done) }),
+        ),
       }));
       return { stock: stockToMessage(stock) };
     },
     async reserveStock({ checkoutId, lines, expiresAt }) {
       const until = expiresAt && timestampDate(expiresAt);
-      return { holdId: await reserveStock(deps)(checkoutId as Id<"chk">, lines as unknown as StockLine[], until) };
+      return {
+        holdId: await reserveStock(deps)(checkoutId as Id<"chk">, lines as unknown as StockLine[], until),
+      };
     },
     async extendStock({ checkoutId, expiresAt }) {
       await extendStock(deps)(checkoutId as Id<"chk">, expiresAt && timestampDate(expiresAt));
