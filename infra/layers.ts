@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { calls, type ServiceName, serviceNames, subscriptions } from "@mall/kernel/topology";
 
 /** One import of a source file. */
-export interface Import {
+interface Import {
   spec: string;
   /** `import type`: gone at run time. */
   isTypeOnly: boolean;
@@ -26,10 +26,10 @@ const serviceOf = (file: string): ServiceName | undefined =>
   serviceNames.find((name) => file.startsWith(`apps/${name}/`));
 
 /** Folder of the package a file belongs to; "" is the root. */
-export const packageOf = (file: string): string => /^(?:apps\/[^/]+|db|gen)(?=\/)/.exec(file)?.[0] ?? "";
+const packageOf = (file: string): string => /^(?:apps\/[^/]+|db|gen)(?=\/)/.exec(file)?.[0] ?? "";
 
 /** The repository path an import leads to, without its extension; undefined for libraries. */
-export function pathOf(file: string, spec: string): string | undefined {
+function pathOf(file: string, spec: string): string | undefined {
   if (spec.startsWith(".")) return posix.join(posix.dirname(file), spec).replace(/\.ts$/, "");
   const [, name, rest] = /^@mall\/([^/]+)\/(.+)$/.exec(spec) ?? [];
   if (name === undefined) return undefined;
