@@ -1,5 +1,5 @@
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import postgres from "postgres";
+import { openDb } from "@mall/kernel/db/client";
 import { host, hostKind } from "./host";
 import { guestWith, inStock, placeOrder } from "./shop";
 
@@ -7,10 +7,10 @@ setDefaultTimeout(120_000);
 beforeAll(() => host());
 
 test.skipIf(hostKind === "edge")(`a checkout costs at most 12 write transactions (${hostKind})`, async () => {
-  const sql = postgres((await host()).databaseUrl, { max: 1 });
+  const db = openDb({ url: (await host()).databaseUrl, max: 1 });
   // transaction ids are given to transactions that write, so their distance counts commits of all services
   const next = async () =>
-    Number((await sql`select pg_snapshot_xmax(pg_current_snapshot())::text as xid`)[0]!.xid);
+    Number((await db.sql`select pg_snapshot_xmax(pg_current_snapshot())::text as xid`)[0]!.xid);
   try {
     const guests = await Promise.all(Array.from({ length: 5 }, async () => guestWith(await inStock())));
     const costs: number[] = [];
@@ -23,6 +23,6 @@ test.skipIf(hostKind === "edge")(`a checkout costs at most 12 write transactions
     expect(Math.min(...costs)).toBeLessThanOrEqual(12);
     expect(Math.min(...costs)).toBeGreaterThan(5);
   } finally {
-    await sql.end();
+    await db.close();
   }
 });
