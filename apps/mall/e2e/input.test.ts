@@ -232,13 +232,6 @@ describe(`objects of others (${hostKind})`, () => {
     expect(body.cart.state).toBe("CART_STATE_OPEN");
     expect(body.cart.items).toMatchObject([{ variantId, quantity: 1 }]);
   });
-
-  test("staff routes refuse customers and guests", async () => {
-    const user = await newUser();
-    expect((await rest("POST", "/v1/products/import", { csv: "x" })).status).toBe(401);
-    expect((await rest("POST", "/v1/products/import", { csv: "x" }, user)).status).toBe(403);
-    expect((await rest("GET", `/v1/inventory/${variantId}`, undefined, user)).status).toBe(403);
-  });
 });
 
 describe(`sessions (${hostKind})`, () => {

@@ -1,0 +1,131 @@
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { host, hostKind } from "./host";
+import {
+  guestWith,
+  newKey,
+  newUser,
+  type Options,
+  type Problem,
+  type Product,
+  placeOrder,
+  rest,
+} from "./shop";
+
+setDefaultTimeout(120_000);
+
+const root = new URL("../../..", import.meta.url).pathname;
+
+/** Runs the command line on the database of the mall under test. */
+async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
+  const { databaseUrl } = await host();
+  const env = { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: databaseUrl };
+  const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
+    cwd: root,
+    env,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const text = (await new Response(run.stdout).text()) + (await new Response(run.stderr).text());
+  return { exitCode: await run.exited, text };
+}
+
+let admin: Options;
+beforeAll(async () => {
+  await host();
+  const email = `boss-${crypto.randomUUID()}@example.com`;
+  const created = await mall("admin", "create", email);
+  const password = /password (\S+)/.exec(created.text)?.[1];
+  const login = await rest<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
+    email,
+    password,
+  });
+  admin = { token: login.body.tokens.accessToken };
+});
+
+interface Stock {
+  onHand: number;
+  reserved: number;
+  available: number;
+  version: number;
+}
+
+const catalogue = (rows: string[]) =>
+  [
+    "Handle,Title,Type,Published,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Variant Price",
+    ...rows,
+  ].join("\n");
+
+describe(`an operator (${hostKind})`, () => {
+  test("imports a catalogue: good rows are sold, each broken one is reported with line and reason", async () => {
+    const name = `kite-${crypto.randomUUID().slice(0, 8)}`;
+    const csv = catalogue([
+      `${name},Kite ${name},Toys,true,${name}-1,shopify,7,12.50`,
+      `${name}-bad,Bad,Toys,true,${name}-2,shopify,7,twelve`,
+      `${name}-less,Less,Toys,true,${name}-3,shopify,-1,5`,
+    ]);
+    const report = await rest<{
+      created: number;
+      rows: number;
+      problems: { line: number; reason: string }[];
+    }>("POST", "/v1/products/import", { csv }, admin);
+    expect([report.status, report.body.created, report.body.rows]).toEqual([200, 1, 3]);
+    expect(report.body.problems.map((p) => [p.line, p.reason])).toEqual([
+      [3, "PRICE_INVALID"],
+      [4, "QUANTITY_NEGATIVE"],
+    ]);
+    const found = await rest<{ products: Product[] }>("GET", `/v1/products?q=${name}`);
+    const variant = found.body.products[0]!.variants[0]!;
+    expect([variant.sku, variant.price.minor, variant.available]).toEqual([`${name}-1`, "1250", 7]);
+    expect((await placeOrder(await guestWith(variant))).status).toBe(201);
+  });
+
+  test("is refused a file that is no catalogue, whole", async () => {
+    for (const csv of ["<html></html>", "a,b,c\n1,2,3", '"unclosed']) {
+      const refused = await rest<Problem>("POST", "/v1/products/import", { csv }, admin);
+      expect([refused.status, refused.body.reason]).toEqual([400, "NOT_A_CATALOGUE"]);
+      expect(refused.body.errors[0]?.pointer).toBe("#/csv");
+    }
+  });
+
+  test("receives and adjusts stock once for each key, on the version it has read", async () => {
+    const sku = `rope-${crypto.randomUUID().slice(0, 8)}`;
+    await rest(
+      "POST",
+      "/v1/products/import",
+      { csv: catalogue([`${sku},Rope,Toys,true,${sku},shopify,10,3`]) },
+      admin,
+    );
+    const { body } = await rest<{ products: Product[] }>("GET", `/v1/products?q=Rope`);
+    const variant = body.products.flatMap((p) => p.variants).find((v) => v.sku === sku)!;
+    const path = `/v1/inventory/${variant.id}`;
+    const key = newKey();
+    const received = await rest("POST", `${path}/receive`, { quantity: 5 }, { ...admin, key });
+    const again = await rest("POST", `${path}/receive`, { quantity: 5 }, { ...admin, key });
+    expect([received.status, again.text]).toEqual([200, received.text]);
+    const { stock } = (await rest<{ stock: Stock }>("GET", path, undefined, admin)).body;
+    expect([stock.onHand, stock.reserved, stock.available]).toEqual([15, 0, 15]);
+    const stale = { ...admin, key: newKey(), headers: { "if-match": `"${stock.version + 7}"` } };
+    const mismatch = await rest<Problem>("POST", `${path}/adjust`, { delta: -1 }, stale);
+    expect([mismatch.status, mismatch.body.reason]).toEqual([412, "VERSION_MISMATCH"]);
+    const tooMany = await rest<Problem>(
+      "POST",
+      `${path}/adjust`,
+      { delta: -16 },
+      { ...admin, key: newKey() },
+    );
+    expect([tooMany.status, tooMany.body.reason]).toEqual([409, "OUT_OF_STOCK"]);
+    const set = await mall("stock", "set", sku, "3");
+    expect([set.exitCode, set.text.trim()]).toEqual([0, `${sku}: 3 on hand, 0 reserved`]);
+  });
+
+  test("is told what the command line does not understand", async () => {
+    expect((await mall("frobnicate")).exitCode).toBe(2);
+    expect((await mall("stock", "set", "NO-SUCH-SKU", "1")).exitCode).toBe(1);
+  });
+
+  test("does not exist for customers: staff routes refuse them", async () => {
+    const user = await newUser();
+    expect((await rest("POST", "/v1/products/import", { csv: "x" })).status).toBe(401);
+    expect((await rest("POST", "/v1/products/import", { csv: "x" }, user)).status).toBe(403);
+  });
+});
