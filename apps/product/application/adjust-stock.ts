@@ -2,9 +2,10 @@ import type { Tx } from "@mall/kernel/db/client";
 import { fault, notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Answer, Ticket } from "@mall/kernel/rpc/idempotency";
-import { lockStock, moveStock } from "../db/stock";
+import { moveStock } from "../db/stock";
 import type { Deps } from "../deps";
 import { availableOf, outOfStock, type Stock } from "../domain/stock";
+import { lockStock } from "./lock-stock";
 
 export interface AdjustStock {
   variantId: Id<"var">;
@@ -23,13 +24,13 @@ const unitsMax = 2_000_000_000;
 
 /** Changes the units on hand inside a transaction that others wait for. */
 export async function change(
-  deps: Pick<Deps, "clock">,
+  deps: Pick<Deps, "clock" | "announce">,
   tx: Tx,
   input: AdjustStock,
   kind: "adjust" | "receive",
 ): Promise<Stock> {
   const now = deps.clock();
-  const stock = (await lockStock(tx, [input.variantId], now)).get(input.variantId);
+  const stock = (await lockStock(deps, tx, [input.variantId], now)).get(input.variantId);
   if (!stock) throw notFound("VARIANT");
   checkTracked(stock);
   if (input.expectedVersion !== undefined && input.expectedVersion !== stock.version) {

@@ -1,21 +1,23 @@
-import { endHold, findHold, listDueHolds, lockStock } from "../db/stock";
+import { listDueHolds } from "../db/stock";
 import type { Deps } from "../deps";
+import { endDueHolds, lockStock } from "./lock-stock";
 
-/** Gives the units of due holds back, so that the catalogue's figures follow; decisions do not wait for it. */
-export const expireHolds = (deps: Pick<Deps, "db" | "clock">) => async (): Promise<void> => {
-  for (const checkoutId of await listDueHolds(deps.db, deps.clock())) {
+const holdsPerBatch = 100;
+const batchesMax = 50;
+
+/**
+ * Gives the units of due holds back, 5,000 holds at most, so that the catalogue's figures follow; decisions do not
+ * wait for it.
+ */
+export const expireHolds = (deps: Pick<Deps, "db" | "clock" | "announce">) => async (): Promise<void> => {
+  for (let batch = 0; batch < batchesMax; batch++) {
+    const now = deps.clock();
+    const { holdIds, variantIds } = await listDueHolds(deps.db, now, holdsPerBatch);
+    if (holdIds.length === 0) return;
     await deps.db.tx(async (tx) => {
-      const now = deps.clock();
-      const due = await findHold(tx, checkoutId);
-      if (due?.hold.state !== "active") return;
-      await lockStock(
-        tx,
-        due.lines.map((line) => line.variantId),
-        now,
-      );
-      const { hold } = (await findHold(tx, checkoutId))!;
-      if (hold.state === "active" && hold.expiresAt && hold.expiresAt <= now)
-        await endHold(tx, due, "expired", now);
+      await lockStock(deps, tx, variantIds, now);
+      await endDueHolds(deps, tx, holdIds, now); // those without a tracked line
     });
+    if (holdIds.length < holdsPerBatch) return;
   }
 };

@@ -1,5 +1,4 @@
 import { ProductChangedSchema } from "@mall/gen/mall/product/v1/events_pb";
-import type { Tx } from "@mall/kernel/db/client";
 import { fault } from "@mall/kernel/fault";
 import { uuidv7 } from "@mall/kernel/id";
 import { findKnown, lockImports, type Placed, storeProducts } from "../db/import";
@@ -15,7 +14,8 @@ export interface ImportReport {
   problems: RowProblem[];
 }
 
-const productsPerBatch = 500;
+/** A batch locks the stock it sets, so it has to be short. */
+const productsPerBatch = 200;
 
 type Known = Awaited<ReturnType<typeof findKnown>>;
 
@@ -39,55 +39,51 @@ function place(
   return { id, product: { ...product, variants }, variantIds };
 }
 
-async function importBatch(
-  deps: Deps,
-  tx: Tx,
-  batch: ImportedProduct[],
-  setStock: boolean,
-  report: ImportReport,
-): Promise<void> {
-  const now = deps.clock();
-  const known = await findKnown(tx, batch);
-  const placed = batch.flatMap((product) => place(product, known, now, report.problems) ?? []);
-  if (placed.length === 0) return;
-  const stored = await storeProducts(tx, placed, { currency: deps.currency, setStock, now });
-  report.created += stored.filter((product) => product.created).length;
-  report.updated += stored.filter((product) => !product.created).length;
-  report.variants += placed.reduce((sum, { product }) => sum + product.variants.length, 0);
-  const events = stored.map(({ id, version }) => ({
-    ...{ desc: ProductChangedSchema, subject: id, sequence: version },
-    data: { productId: id, version },
-  }));
-  await deps.announce(tx, ...events);
-}
+type BatchReport = Omit<ImportReport, "rows">;
+
+/** Stores some products of a file in one transaction: all that they need, or nothing. */
+const importBatch = (deps: Deps, batch: ImportedProduct[], setStock: boolean): Promise<BatchReport> =>
+  deps.db.tx(async (tx) => {
+    await lockImports(tx);
+    const now = deps.clock();
+    const known = await findKnown(tx, batch);
+    const problems: RowProblem[] = [];
+    const placed = batch.flatMap((product) => place(product, known, now, problems) ?? []);
+    if (placed.length === 0) return { created: 0, updated: 0, variants: 0, problems };
+    const stored = await storeProducts(tx, placed, { currency: deps.currency, setStock, now });
+    const events = stored.map(({ id, version }) => ({
+      ...{ desc: ProductChangedSchema, subject: id, sequence: version },
+      data: { productId: id, version },
+    }));
+    if (events.length > 0) await deps.announce(tx, ...events);
+    const created = stored.filter((product) => product.created).length;
+    const variants = placed.reduce((sum, { product }) => sum + product.variants.length, 0);
+    return { created, updated: placed.length - created, variants, problems };
+  });
 
 /**
- * Imports a Shopify product CSV in one transaction: products are created or updated by handle, variants by SKU;
- * variants that the file no longer has are withdrawn. Broken rows are reported and skipped. Fault NOT_A_CATALOGUE
- * for a file that is no such CSV: nothing of it is imported.
+ * Imports a Shopify product CSV: products are created or updated by handle, variants by SKU; variants that the file no
+ * longer has are withdrawn. Each product is stored whole or not at all; an import that broke off is repeated, and what
+ * it has stored already does not change again. Broken rows are reported and skipped. Fault NOT_A_CATALOGUE for a file
+ * that is no such CSV: nothing of it is imported.
  */
 export const importProducts =
   (deps: Deps) =>
   async (csv: string, setStock: boolean): Promise<ImportReport> => {
     const read = parseShopifyCsv(csv, { currency: deps.currency });
     if (read.kind === "not_csv") {
-      throw fault("invalid_argument", "NOT_A_CATALOGUE", read.detail, {
-        violations: [{ pointer: "#/csv", detail: read.detail }],
-      });
+      const violations = [{ pointer: "#/csv", detail: read.detail }];
+      throw fault("invalid_argument", "NOT_A_CATALOGUE", read.detail, { violations });
     }
-    return deps.db.tx(async (tx) => {
-      const report: ImportReport = {
-        created: 0,
-        updated: 0,
-        variants: 0,
-        rows: read.rows,
-        problems: [...read.problems],
-      };
-      await lockImports(tx);
-      for (let at = 0; at < read.products.length; at += productsPerBatch) {
-        await importBatch(deps, tx, read.products.slice(at, at + productsPerBatch), setStock, report);
-      }
-      report.problems.sort((a, b) => a.line - b.line);
-      return report;
-    });
+    const { products, problems, rows } = read;
+    const report: ImportReport = { created: 0, updated: 0, variants: 0, rows, problems: [...problems] };
+    for (let at = 0; at < products.length; at += productsPerBatch) {
+      const done = await importBatch(deps, products.slice(at, at + productsPerBatch), setStock);
+      report.created += done.created;
+      report.updated += done.updated;
+      report.variants += done.variants;
+      report.problems.push(...done.problems);
+    }
+    report.problems.sort((a, b) => a.line - b.line);
+    return report;
   };

@@ -1,7 +1,9 @@
 import { StockReleasedSchema } from "@mall/gen/mall/product/v1/events_pb";
 import type { Id } from "@mall/kernel/id";
-import { endHold, findHold, lockStock } from "../db/stock";
+import { endHold, findHold } from "../db/stock";
 import type { Deps } from "../deps";
+import { variantsOf } from "../domain/stock";
+import { lockStock } from "./lock-stock";
 
 /** Gives the units of a checkout's hold back. A hold that ended otherwise, or none, is left as it is. */
 export const releaseStock =
@@ -11,16 +13,8 @@ export const releaseStock =
       const now = deps.clock();
       const held = await findHold(tx, checkoutId);
       if (held?.hold.state !== "active") return;
-      await lockStock(
-        tx,
-        held.lines.map((line) => line.variantId),
-        now,
-      );
+      await lockStock(deps, tx, variantsOf(held.lines), now);
       if (!(await endHold(tx, held, "released", now))) return;
-      await deps.announce(tx, {
-        desc: StockReleasedSchema,
-        data: { checkoutId },
-        subject: held.hold.id,
-        sequence: 2,
-      });
+      const about = { desc: StockReleasedSchema, subject: held.hold.id, sequence: 2 };
+      await deps.announce(tx, { ...about, data: { checkoutId } });
     });

@@ -1,9 +1,10 @@
 import { StockReservedSchema } from "@mall/gen/mall/product/v1/events_pb";
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
-import { findHold, insertHold, lockStock } from "../db/stock";
+import { findHold, insertHold } from "../db/stock";
 import type { Deps } from "../deps";
-import { checkLines, type Hold, holdExpired, isHeld, type StockLine } from "../domain/stock";
+import { checkLines, type Hold, holdExpired, isHeld, type StockLine, variantsOf } from "../domain/stock";
+import { lockStock } from "./lock-stock";
 
 /** Fault VALIDATION when a variant is in two lines: a line must be decided as a whole. */
 function checkDistinct(lines: readonly StockLine[]): void {
@@ -19,7 +20,8 @@ function checkDistinct(lines: readonly StockLine[]): void {
 
 /**
  * Holds units for a checkout, all lines or none; untracked variants need none. A repetition returns the hold the
- * checkout has. Faults: OUT_OF_STOCK, VARIANT_NOT_FOUND, HOLD_EXPIRED when the checkout's hold has ended.
+ * checkout has. Faults: OUT_OF_STOCK, VARIANT_NOT_FOUND for one that is unknown or not sold, HOLD_EXPIRED when the
+ * checkout's hold has ended.
  */
 export const reserveStock =
   (deps: Deps) =>
@@ -27,11 +29,7 @@ export const reserveStock =
     checkDistinct(lines);
     return deps.db.tx(async (tx) => {
       const now = deps.clock();
-      const stockOf = await lockStock(
-        tx,
-        lines.map((line) => line.variantId),
-        now,
-      );
+      const stockOf = await lockStock(deps, tx, variantsOf(lines), now);
       const existing = await findHold(tx, checkoutId);
       if (existing) {
         if (isHeld(existing.hold, now) || existing.hold.state === "claimed") return existing.hold.id;
@@ -41,12 +39,8 @@ export const reserveStock =
       const hold: Hold = { id: deps.newId("hold"), checkoutId, state: "active", expiresAt };
       const tracked = lines.filter((line) => stockOf.get(line.variantId)!.trackInventory);
       if (!(await insertHold(tx, hold, tracked, now))) return (await findHold(tx, checkoutId))!.hold.id;
-      await deps.announce(tx, {
-        desc: StockReservedSchema,
-        data: { checkoutId },
-        subject: hold.id,
-        sequence: 1,
-      });
+      const about = { desc: StockReservedSchema, subject: hold.id, sequence: 1 };
+      await deps.announce(tx, { ...about, data: { checkoutId } });
       return hold.id;
     });
   };

@@ -91,42 +91,75 @@ interface PageParams {
   limit: number;
 }
 
-/** The page statement of one order: `after` compares with the position, `by` sorts, `value` is what the position keeps. */
-const pageStatement = (parts: (p: Params<PageParams>) => { after: SQL; by: SQL; value: SQL }) =>
-  sqlStatement<PageParams, ProductRow>((p) => {
-    const { after, by, value } = parts(p);
-    return sql`select ${productColumns}, ${value} as sort_value from product.products p
-      where p.status = 'published'
-        and (${p.id}::uuid is null or ${after})
-        and (${p.category}::text is null or exists (select from product.product_categories pc
-          join product.categories c on c.id = pc.category_id where pc.product_id = p.id and c.slug = ${p.category}))
-        and not exists (select from jsonb_array_elements_text(${p.words}::text::jsonb) word where p.search not like word)
-      order by ${by} limit ${p.limit}`;
-  });
+/** One order: `after` compares with the position, `by` sorts, `value` is what the position keeps. */
+interface Order {
+  after: (p: Params<PageParams>) => SQL;
+  by: SQL;
+  value: SQL;
+}
 
-const pages: Record<Sort, ReturnType<typeof pageStatement>> = {
-  newest: pageStatement((p) => ({ after: sql`p.id < ${p.id}::uuid`, by: sql`p.id desc`, value: sql`''` })),
-  price: pageStatement((p) => ({
-    after: sql`(p.price_min, p.id) > (${p.value}::text::bigint, ${p.id}::uuid)`,
+const orders: Record<Sort, Order> = {
+  // as the index has it: no other order of NULLs could use it, even where there are none
+  newest: { after: (p) => sql`p.id < ${p.id}::uuid`, by: sql`p.id desc nulls last`, value: sql`''` },
+  price: {
+    after: (p) => sql`(p.price_min, p.id) > (${p.value}::text::bigint, ${p.id}::uuid)`,
     by: sql`p.price_min, p.id`,
     value: sql`p.price_min::text`,
-  })),
-  "-price": pageStatement((p) => ({
-    after: sql`(p.price_min, p.id) < (${p.value}::text::bigint, ${p.id}::uuid)`,
+  },
+  "-price": {
+    after: (p) => sql`(p.price_min, p.id) < (${p.value}::text::bigint, ${p.id}::uuid)`,
     by: sql`p.price_min desc, p.id desc`,
     value: sql`p.price_min::text`,
-  })),
-  title: pageStatement((p) => ({
-    after: sql`(p.title_key, p.id) > (${p.value}::text, ${p.id}::uuid)`,
+  },
+  // a long title would not fit into a page token: its position is looked up
+  title: {
+    after: (p) => sql`(p.title_key, p.id) > (coalesce(nullif(${p.value}::text, ''),
+      (select last.title_key from product.products last where last.id = ${p.id}::uuid)), ${p.id}::uuid)`,
     by: sql`p.title_key, p.id`,
-    value: sql`p.title_key`,
-  })),
+    value: sql`case when length(p.title_key) <= 150 then p.title_key else '' end`,
+  },
 };
+
+const hasCategory = (p: Params<PageParams>) => sql`exists (select from product.product_categories pc
+  join product.categories c on c.id = pc.category_id where pc.product_id = p.id and c.slug = ${p.category})`;
+
+const hasWords = (p: Params<PageParams>) => sql`not exists (
+  select from jsonb_array_elements_text(${p.words}::text::jsonb) word where p.search not like lower(word))`;
+
+/** Conditions of a page; those that are not asked for must not be in the statement, or no index serves the others. */
+interface Shape {
+  sort: Sort;
+  isLater: boolean;
+  isOfCategory: boolean;
+  isSearch: boolean;
+}
+
+const pageStatement = ({ sort, isLater, isOfCategory, isSearch }: Shape) =>
+  sqlStatement<PageParams, ProductRow>((p) => {
+    const { after, by, value } = orders[sort];
+    const conditions = [
+      sql`p.status = 'published'`,
+      ...(isLater ? [after(p)] : []),
+      ...(isOfCategory ? [hasCategory(p)] : []),
+      ...(isSearch ? [hasWords(p)] : []),
+    ];
+    return sql`select ${productColumns}, ${value} as sort_value from product.products p
+      where ${sql.join(conditions, sql` and `)} order by ${by} limit ${p.limit}`;
+  });
+
+const pages = new Map<string, ReturnType<typeof pageStatement>>();
+
+/** The one statement of a shape, of which there are 32. */
+function pageOf(shape: Shape): ReturnType<typeof pageStatement> {
+  const key = JSON.stringify(shape);
+  const page = pages.get(key) ?? pageStatement(shape);
+  pages.set(key, page);
+  return page;
+}
 
 /** LIKE patterns of the words of a query; all have to match. */
 const likePatterns = (query: string): string[] =>
   query
-    .toLowerCase()
     .split(/\s+/)
     .filter(Boolean)
     .map((word) => `%${word.replaceAll(/[\\%_]/g, "\\$&")}%`);
@@ -144,9 +177,16 @@ export async function listProducts(
   session: Session,
   query: PageQuery,
 ): Promise<{ product: Product; position: PagePosition }[]> {
-  const rows = await pages[query.sort](session, {
+  const words = likePatterns(query.words);
+  const page = pageOf({
+    sort: query.sort,
+    isLater: query.after !== undefined,
+    isOfCategory: query.category !== undefined,
+    isSearch: words.length > 0,
+  });
+  const rows = await page(session, {
     category: query.category ?? null,
-    words: JSON.stringify(likePatterns(query.words)),
+    words: JSON.stringify(words),
     value: query.after?.value ?? null,
     id: query.after?.id ?? null,
     limit: query.limit,

@@ -45,6 +45,47 @@ export interface Placed {
   variantIds: string[];
 }
 
+const selectUnchanged = sqlStatement<{ rows: string }, { id: string }>(
+  (p) => sql`with held as materialized (
+      select p.id, r.content as given, jsonb_build_array(p.title, p.description, p.vendor, p.status, p.media,
+        (select coalesce(jsonb_agg(c.slug order by pc.position), '[]')
+          from product.product_categories pc join product.categories c on c.id = pc.category_id
+          where pc.product_id = p.id),
+        (select coalesce(jsonb_agg(jsonb_build_array(v.sku, v.title, v.price::text, v.compare_at_price::text, v.currency,
+            v.options, s.tracked) order by v.position), '[]')
+          from product.variants v join product.stock s on s.variant_id = v.id where v.product_id = p.id and v.sold)
+      ) as content
+      from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, content jsonb)
+      join product.products p on p.id = r.id
+    )
+    select id from held where content = given`,
+);
+
+const statusOf = (product: ImportedProduct): string => (product.published ? "published" : "draft");
+const mediaOf = (product: ImportedProduct) => product.media.map(({ url, alt }) => ({ url, alt }));
+
+/** Those of the products that are stored already exactly as they are, whatever their stock is. */
+async function findUnchanged(tx: Tx, placed: readonly Placed[], currency: string): Promise<Set<string>> {
+  const rows = placed.map(({ id, product }) => {
+    const { title, description, vendor, categories, variants } = product;
+    const sold = variants.map((v) => [
+      ...[v.sku, v.title, String(v.price), v.compareAtPrice?.toString() ?? null, currency, v.options],
+      v.trackInventory,
+    ]);
+    const content = [
+      title,
+      description,
+      vendor,
+      statusOf(product),
+      mediaOf(product),
+      categories.map(slugOf),
+      sold,
+    ];
+    return { id, content };
+  });
+  return new Set((await selectUnchanged(tx, { rows: JSON.stringify(rows) })).map((row) => row.id));
+}
+
 const upsertProducts = sqlStatement<
   { rows: string; now: Date },
   { id: string; version: number; created: boolean }
@@ -79,19 +120,23 @@ const upsertVariants = sqlStatement<{ rows: string }, object>(
       compare_at_price = excluded.compare_at_price, currency = excluded.currency, options = excluded.options, sold = true`,
 );
 
-// Stock of variants that exist is left alone unless set_stock; reserved units are never taken away.
+// Only what changes is locked, so that checkouts do not wait for an import of what they buy.
 const upsertStock = sqlStatement<{ rows: string; setStock: boolean; now: Date }, object>(
   (p) => sql`with given as (
       select * from jsonb_to_recordset(${p.rows}::text::jsonb)
         as r(variant_id uuid, tracked boolean, quantity int, movement_id uuid)
+    ), known as (
+      select s.variant_id from product.stock s where s.variant_id in (select variant_id from given)
     ), before as (
-      select s.variant_id, s.on_hand, s.reserved from product.stock s
-      where s.variant_id in (select variant_id from given) order by s.variant_id for no key update
+      select s.variant_id, s.tracked, s.on_hand, s.reserved
+      from product.stock s join given g on g.variant_id = s.variant_id
+      where ${p.setStock} or s.tracked <> g.tracked order by s.variant_id for no key update of s
     ), target as (
       select g.variant_id, g.tracked, g.movement_id, b.on_hand as old,
-        case when b.on_hand is null then g.quantity
-          when ${p.setStock} and g.tracked then greatest(g.quantity, b.reserved) else b.on_hand end as new
+        case when b.variant_id is null or (g.tracked and (${p.setStock} or not b.tracked))
+          then greatest(g.quantity, b.reserved) else b.on_hand end as new
       from given g left join before b on b.variant_id = g.variant_id
+      where b.variant_id is not null or g.variant_id not in (select variant_id from known)
     ), written as (
       insert into product.stock as held (variant_id, tracked, on_hand) select variant_id, tracked, new from target
       on conflict (variant_id) do update set tracked = excluded.tracked, on_hand = excluded.on_hand,
@@ -124,37 +169,40 @@ const lowestPrice = (product: ImportedProduct): string =>
     product.variants.reduce((lowest, v) => (v.price < lowest ? v.price : lowest), product.variants[0]!.price),
   );
 
-async function storeVariants(
-  tx: Tx,
-  placed: readonly Placed[],
-  options: { currency: string; setStock: boolean; now: Date },
-) {
+interface StoreOptions {
+  currency: string;
+  setStock: boolean;
+  now: Date;
+}
+
+async function storeDetails(tx: Tx, placed: readonly Placed[], now: Date) {
+  const rows = placed.map(({ id, product }) => ({
+    ...{ id, handle: product.handle, title: product.title, description: product.description },
+    ...{ vendor: product.vendor, status: statusOf(product), media: mediaOf(product) },
+    price_min: lowestPrice(product),
+  }));
+  return upsertProducts(tx, { rows: JSON.stringify(rows), now });
+}
+
+async function storeVariants(tx: Tx, placed: readonly Placed[], currency: string): Promise<void> {
   const rows = placed.flatMap(({ id, product, variantIds }) =>
-    product.variants.map((variant, position) => ({
-      id: variantIds[position]!,
-      product_id: id,
-      position,
-      variant,
+    product.variants.map(({ sku, title, options, price, compareAtPrice }, position) => ({
+      ...{ id: variantIds[position]!, product_id: id, position, sku, title, options, currency },
+      ...{ price: String(price), compare_at_price: compareAtPrice?.toString() },
     })),
   );
   await withdraw(tx, { ids: placed.map((p) => p.id).join(",") });
-  await upsertVariants(tx, {
-    rows: JSON.stringify(
-      rows.map(({ id, product_id, position, variant }) => ({
-        ...{ id, product_id, position, sku: variant.sku, title: variant.title, options: variant.options },
-        ...{
-          price: String(variant.price),
-          compare_at_price: variant.compareAtPrice?.toString(),
-          currency: options.currency,
-        },
-      })),
-    ),
-  });
-  const stock = rows.map(({ id, variant }) => ({
-    ...{ variant_id: id, tracked: variant.trackInventory, quantity: variant.onHand },
-    movement_id: uuidv7(options.now.getTime()),
-  }));
-  await upsertStock(tx, { rows: JSON.stringify(stock), setStock: options.setStock, now: options.now });
+  await upsertVariants(tx, { rows: JSON.stringify(rows) });
+}
+
+async function storeStock(tx: Tx, placed: readonly Placed[], { setStock, now }: StoreOptions): Promise<void> {
+  const rows = placed.flatMap(({ product, variantIds }) =>
+    product.variants.map(({ trackInventory, onHand }, position) => ({
+      ...{ variant_id: variantIds[position]!, tracked: trackInventory, quantity: onHand },
+      movement_id: uuidv7(now.getTime()),
+    })),
+  );
+  await upsertStock(tx, { rows: JSON.stringify(rows), setStock, now });
 }
 
 async function storeCategories(tx: Tx, placed: readonly Placed[], now: Date): Promise<void> {
@@ -169,25 +217,23 @@ async function storeCategories(tx: Tx, placed: readonly Placed[], now: Date): Pr
   await linkCategories(tx, { categories: JSON.stringify(categories), links: JSON.stringify(links) });
 }
 
-/** Stores products with variants, stock and categories in a constant number of statements. */
+/**
+ * Stores products with variants, stock and categories in a constant number of statements. Returns those that are new
+ * or changed; stock is no change of a product. Stock that was counted before is left alone unless `setStock`, and
+ * then is never set below what is reserved.
+ */
 export async function storeProducts(
   tx: Tx,
   placed: readonly Placed[],
-  options: { currency: string; setStock: boolean; now: Date },
+  options: StoreOptions,
 ): Promise<{ id: Id<"prod">; version: number; created: boolean }[]> {
-  const rows = placed.map(({ id, product }) => ({
-    ...{
-      id,
-      handle: product.handle,
-      title: product.title,
-      description: product.description,
-      vendor: product.vendor,
-    },
-    ...{ status: product.published ? "published" : "draft", price_min: lowestPrice(product) },
-    media: product.media.map(({ url, alt }) => ({ url, alt })),
-  }));
-  const stored = await upsertProducts(tx, { rows: JSON.stringify(rows), now: options.now });
-  await storeVariants(tx, placed, options);
-  await storeCategories(tx, placed, options.now);
+  const unchanged = await findUnchanged(tx, placed, options.currency);
+  const changed = placed.filter(({ id }) => !unchanged.has(id));
+  const stored = changed.length > 0 ? await storeDetails(tx, changed, options.now) : [];
+  if (changed.length > 0) {
+    await storeVariants(tx, changed, options.currency);
+    await storeCategories(tx, changed, options.now);
+  }
+  await storeStock(tx, placed, options);
   return stored.map((row) => ({ ...row, id: idOf("prod", row.id) }));
 }

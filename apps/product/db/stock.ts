@@ -1,37 +1,44 @@
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { type Params, sqlStatement } from "@mall/kernel/db/statement";
 import { type Id, idOf, uuidOf, uuidv7 } from "@mall/kernel/id";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Hold, HoldState, Stock, StockLine } from "../domain/stock";
 
 interface StockRow {
   variant_id: string;
   tracked: boolean;
+  sold: boolean;
   on_hand: number;
   reserved: number;
   version: number;
-  has_due: boolean;
 }
 
 const rowToStock = (row: StockRow): Stock => ({
   variantId: idOf("var", row.variant_id),
   trackInventory: row.tracked,
+  sold: row.sold,
   onHand: row.on_hand,
   reserved: row.reserved,
   version: row.version,
 });
 
 const uuids = (ids: readonly string[]) => ids.map(uuidOf).join(",");
-const listOf = (p: Params<{ ids: string }>["ids"]) => sql`string_to_array(${p}, ',')::uuid[]`;
+const listOf = (ids: SQL) => sql`string_to_array(${ids}, ',')::uuid[]`;
 
-const dueQuantity = (p: Params<{ now: Date }>) => sql`(select coalesce(sum(l.quantity), 0)::int
-  from product.hold_lines l join product.holds h on h.id = l.hold_id
-  where l.variant_id = s.variant_id and h.state = 'active' and h.expires_at <= ${p.now}::timestamptz)`;
+const isSold = sql`exists (select from product.variants v join product.products p on p.id = v.product_id
+  where v.id = s.variant_id and v.sold and p.status = 'published') as sold`;
+
+const isDue = (p: Params<{ now: Date }>) => sql`h.state = 'active' and h.expires_at <= ${p.now}::timestamptz`;
+
+// Every look at due holds starts from those, which are few, and never from all lines that a variant ever had.
+const dueQuantity = (p: Params<{ now: Date }>) => sql`(select coalesce(sum((
+    select l.quantity from product.hold_lines l where l.hold_id = h.id and l.variant_id = s.variant_id)), 0)::int
+  from product.holds h where ${isDue(p)})`;
 
 const selectStock = sqlStatement<{ id: string; now: Date }, StockRow>(
   (
     p,
-  ) => sql`select s.variant_id, s.tracked, s.on_hand, s.reserved - ${dueQuantity(p)} as reserved, s.version, false as has_due
+  ) => sql`select s.variant_id, s.tracked, ${isSold}, s.on_hand, s.reserved - ${dueQuantity(p)} as reserved, s.version
     from product.stock s where s.variant_id = ${p.id}`,
 );
 
@@ -50,45 +57,80 @@ export async function findVariantBySku(session: Session, sku: string): Promise<I
   return row && idOf("var", row.id);
 }
 
-// All stock rows that expiring the due holds of these variants would touch are locked too, in the one global order.
-const lock = sqlStatement<{ ids: string; now: Date }, StockRow>(
+// `offset 0` and `array` keep the look-ups by key apart: joined, they may become scans of all lines and all stock.
+const lock = sqlStatement<{ ids: string; now: Date }, StockRow & { due: string | null }>(
   (p) => sql`with due as (
-      select distinct l.hold_id from product.hold_lines l join product.holds h on h.id = l.hold_id
-      where l.variant_id = any(${listOf(p.ids)}) and h.state = 'active' and h.expires_at <= ${p.now}::timestamptz)
-    select s.variant_id, s.tracked, s.on_hand, s.reserved, s.version, exists (select from due) as has_due
+      select h.id from product.holds h where ${isDue(p)} and exists (select from product.hold_lines l
+        where l.hold_id = h.id and l.variant_id = any(${listOf(p.ids)}) offset 0)
+    )
+    select s.variant_id, s.tracked, ${isSold}, s.on_hand, s.reserved, s.version,
+      (select string_agg(id::text, ',') from due) as due
     from product.stock s
-    where s.variant_id = any(${listOf(p.ids)})
-      or s.variant_id in (select variant_id from product.hold_lines where hold_id in (select hold_id from due))
+    where s.variant_id = any(array(select unnest(${listOf(p.ids)}) union select line.variant_id from due
+      cross join lateral (select l.variant_id from product.hold_lines l where l.hold_id = due.id offset 0) line))
     order by s.variant_id for no key update of s`,
 );
 
-const expire = sqlStatement<{ ids: string; now: Date }, { variant_id: string; back: number }>(
+/**
+ * Locks the stock of variants, and of all variants that their due holds touch, in one global order. Returns it as it
+ * is now, before these holds are ended, and the holds. Unknown variants are absent.
+ */
+export async function lockStockRows(
+  tx: Tx,
+  ids: readonly Id<"var">[],
+  now: Date,
+): Promise<{ stockOf: Map<string, Stock>; due: Id<"hold">[] }> {
+  const rows = await lock(tx, { ids: uuids(ids), now });
+  return {
+    stockOf: new Map(rows.map(rowToStock).map((stock) => [stock.variantId, stock])),
+    due: (rows[0]?.due ?? "").split(",").flatMap((id) => (id === "" ? [] : idOf("hold", id))),
+  };
+}
+
+interface ExpiredRow {
+  id: string;
+  checkout_id: string;
+  variant_id: string | null;
+  quantity: number;
+}
+
+// Whether a hold is due is asked again, since it may have been extended while its stock was waited for.
+const expire = sqlStatement<{ ids: string; now: Date }, ExpiredRow>(
   (p) => sql`with ended as (
       update product.holds set state = 'expired', ended_at = ${p.now}::timestamptz
-      where state = 'active' and expires_at <= ${p.now}::timestamptz
-        and id in (select hold_id from product.hold_lines where variant_id = any(${listOf(p.ids)}))
-      returning id
+      where id = any(${listOf(p.ids)}) and state = 'active' and expires_at <= ${p.now}::timestamptz
+      returning id, checkout_id
+    ), line as (
+      select variant_id, quantity, hold_id from product.hold_lines where hold_id in (select id from ended)
     ), back as (
-      select variant_id, sum(quantity)::int as quantity from product.hold_lines
-      where hold_id in (select id from ended) group by variant_id
+      update product.stock s set reserved = s.reserved - due.quantity
+      from (select variant_id, sum(quantity)::int as quantity from line group by variant_id) due
+      where s.variant_id = due.variant_id
     )
-    update product.stock s set reserved = s.reserved - back.quantity from back
-    where s.variant_id = back.variant_id returning s.variant_id, back.quantity as back`,
+    select ended.id, ended.checkout_id, line.variant_id, line.quantity
+    from ended left join line on line.hold_id = ended.id`,
 );
 
-/**
- * Locks the stock of variants in one global order and ends their due holds first, so that what is returned is exact
- * until the transaction ends. Unknown variants are absent.
- */
-export async function lockStock(tx: Tx, ids: readonly Id<"var">[], now: Date): Promise<Map<string, Stock>> {
-  const rows = await lock(tx, { ids: uuids(ids), now });
-  const known = new Map(rows.map((row) => [idOf("var", row.variant_id) as string, rowToStock(row)]));
-  if (!rows.some((row) => row.has_due)) return known;
-  for (const { variant_id, back } of await expire(tx, { ids: uuids(ids), now })) {
-    const stock = known.get(idOf("var", variant_id));
-    if (stock) stock.reserved -= back;
+/** A hold that came to its end, and the units it gave back. */
+export interface Expired {
+  holdId: Id<"hold">;
+  checkoutId: Id<"chk">;
+  lines: StockLine[];
+}
+
+/** Ends those of the holds that are due. Their stock must be locked. */
+export async function expireHolds(tx: Tx, ids: readonly Id<"hold">[], now: Date): Promise<Expired[]> {
+  const expired = new Map<string, Expired>();
+  for (const row of await expire(tx, { ids: uuids(ids), now })) {
+    const hold = expired.get(row.id) ?? {
+      holdId: idOf("hold", row.id),
+      checkoutId: idOf("chk", row.checkout_id),
+      lines: [],
+    };
+    expired.set(row.id, hold);
+    if (row.variant_id) hold.lines.push({ variantId: idOf("var", row.variant_id), quantity: row.quantity });
   }
-  return known;
+  return [...expired.values()];
 }
 
 interface HoldParams {
@@ -173,7 +215,8 @@ const end = sqlStatement<
 >(
   (p) => sql`with ended as (
       update product.holds set state = ${p.state}, ended_at = ${p.now}::timestamptz
-      where id = ${p.id} and state = 'active' returning id
+      where id = ${p.id} and state = 'active' and (expires_at is null or expires_at > ${p.now}::timestamptz)
+      returning id
     ), line as (
       select l.variant_id, l.quantity from product.hold_lines l where l.hold_id in (select id from ended)
     ), given as (
@@ -191,11 +234,11 @@ const end = sqlStatement<
     select id from ended`,
 );
 
-/** Ends an active hold: its units are sold or given back. False when it has ended already. The stock must be locked. */
+/** Ends a hold that still holds: its units are sold or given back. False when there is none. The stock must be locked. */
 export async function endHold(
   tx: Tx,
   { hold, lines }: { hold: Hold; lines: readonly StockLine[] },
-  state: "claimed" | "released" | "expired",
+  state: "claimed" | "released",
   now: Date,
 ): Promise<boolean> {
   const movements = lines.map((line) => ({ id: uuidv7(now.getTime()), variant_id: uuidOf(line.variantId) }));
@@ -224,14 +267,26 @@ export const extendHold = async (
 ): Promise<boolean> =>
   (await extend(session, { checkoutId: uuidOf(checkoutId), expiresAt: expiresAt ?? null, now })).length === 1;
 
-const selectDue = sqlStatement<{ now: Date }, { checkout_id: string }>(
-  (p) => sql`select checkout_id from product.holds where state = 'active' and expires_at <= ${p.now}
-    order by expires_at limit 100`,
+const selectDue = sqlStatement<{ now: Date; limit: number }, { id: string; variants: string }>(
+  (p) => sql`select h.id, (select coalesce(string_agg(l.variant_id::text, ','), '')
+      from product.hold_lines l where l.hold_id = h.id) as variants
+    from product.holds h where h.state = 'active' and h.expires_at <= ${p.now}
+    order by h.expires_at limit ${p.limit}`,
 );
 
-/** Checkouts whose holds are due, 100 at most. */
-export const listDueHolds = async (session: Session, now: Date): Promise<Id<"chk">[]> =>
-  (await selectDue(session, { now })).map((row) => idOf("chk", row.checkout_id));
+/** Holds that are due, the longest due first, and the variants they touch. */
+export async function listDueHolds(
+  session: Session,
+  now: Date,
+  limit: number,
+): Promise<{ holdIds: Id<"hold">[]; variantIds: Id<"var">[] }> {
+  const rows = await selectDue(session, { now, limit });
+  const touched = new Set(rows.flatMap((row) => row.variants.split(",")).filter(Boolean));
+  return {
+    holdIds: rows.map((row) => idOf("hold", row.id)),
+    variantIds: [...touched].map((id) => idOf("var", id)),
+  };
+}
 
 interface MoveParams {
   variantId: string;

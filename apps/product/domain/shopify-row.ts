@@ -75,7 +75,7 @@ export interface Row {
 
 /** Notes what is wrong with a row, unless something else was before. `detail` is a sentence. */
 export function refuse(row: Row, reason: string, detail: string): void {
-  const handle = row.cell("Handle").slice(0, importLimits.textLengthMax);
+  const handle = row.cell("Handle").slice(0, importLimits.textLengthMax).toWellFormed();
   row.problem ??= { line: row.line, ...(handle && { handle }), reason, detail };
 }
 
@@ -85,7 +85,7 @@ export const refuseCell = (row: Row, column: Column, fault: string, detail: stri
 
 /** A text quoted for a sentence, cut after 60 characters. */
 export const shown = (text: string): string =>
-  JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  JSON.stringify(text.length > 60 ? `${text.slice(0, 60).toWellFormed()}…` : text);
 
 /** A column and the value of its cell, for a sentence. */
 export const named = (row: Row, column: Column): string => `${column} ${shown(row.cell(column))}`;

@@ -5,8 +5,10 @@ import type { Id } from "@mall/kernel/id";
 export interface Stock {
   variantId: Id<"var">;
   trackInventory: boolean;
+  /** Whether customers can buy it: the product has it and is published. */
+  sold: boolean;
   onHand: number;
-  /** Units of active holds that are not due. */
+  /** Units that active holds keep. */
   reserved: number;
   version: number;
 }
@@ -15,6 +17,9 @@ export interface StockLine {
   variantId: Id<"var">;
   quantity: number;
 }
+
+/** The variants of lines, in their order. */
+export const variantsOf = (lines: readonly StockLine[]): Id<"var">[] => lines.map((line) => line.variantId);
 
 /** Life of a hold. */
 export type HoldState = "active" | "claimed" | "released" | "expired";
@@ -47,7 +52,7 @@ export const holdExpired = () =>
 export function checkLines(lines: readonly StockLine[], stockOf: ReadonlyMap<string, Stock>): void {
   for (const { variantId, quantity } of lines) {
     const stock = stockOf.get(variantId);
-    if (!stock) throw notFound("VARIANT");
+    if (!stock?.sold) throw notFound("VARIANT");
     if (stock.trackInventory && availableOf(stock) < quantity)
       throw outOfStock(variantId, availableOf(stock));
   }

@@ -38,7 +38,8 @@ function positionOf(request: ListProductsRequest): PagePosition | undefined {
   if (text === undefined) return undefined;
   const [id, value] = [text.slice(0, idLength), text.slice(idLength)];
   const isPrice = request.sort === "price" || request.sort === "-price";
-  if (!isId(id) || (isPrice && !/^[0-9]{1,18}$/.test(value))) throw foreignToken();
+  const isSound = isPrice ? /^[0-9]{1,18}$/.test(value) : !value.includes("\0");
+  if (!isId(id) || !isSound) throw foreignToken();
   return { value, id: uuidOf(id) };
 }
 
