@@ -1,13 +1,10 @@
 import type { SoldVariant } from "@mall/gen/mall/product/v1/product_pb";
 import type { Id } from "@mall/kernel/id";
+import { lineTitle } from "@mall/kernel/line-title";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
 import type { Cart } from "../domain/cart";
 import { type Offer, type Offers, type PricedCart, priceCart } from "../domain/pricing";
-
-/** Title of a line: the variant's is left out when the product has no choice. */
-const lineTitle = (product: string, variant: string): string =>
-  variant === "" || variant === "Default" ? product : `${product} – ${variant}`;
 
 function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">, Offer] {
   const { id, sku, title, price, trackInventory, available } = variant!;

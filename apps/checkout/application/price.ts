@@ -1,5 +1,6 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
+import { lineTitle } from "@mall/kernel/line-title";
 import { equals, type Money, times } from "@mall/kernel/money";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
@@ -20,10 +21,6 @@ export interface Purchase {
   lines: PricedLine[];
   totals: Totals;
 }
-
-/** Title of a line: the variant's is left out when the product has no choice. */
-const lineTitle = (product: string, variant: string): string =>
-  variant === "" || variant === "Default" ? product : `${product} – ${variant}`;
 
 /**
  * Prices lines at what the catalogue asks now and sums them up for a destination. Fault ITEM_UNAVAILABLE for a
