@@ -12,7 +12,7 @@ import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
 import { fault, invalid } from "./fault";
-import { healthRoutes, problemAnswers } from "./http";
+import { healthRoutes, problemAnswers, type Readiness } from "./http";
 import { idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
@@ -143,7 +143,7 @@ export interface AppParts {
 }
 
 /** Whether the database answers and is migrated. */
-async function readiness(kernel: Kernel, migrations: number): Promise<{ ready: boolean; checks: object }> {
+async function readiness(kernel: Kernel, migrations: number): Promise<Readiness> {
   try {
     const rows = await kernel.db.orm.execute<{ n: number }>(
       sql`select count(*)::int as n from migrations.${sql.identifier(kernel.name)}`,

@@ -5,8 +5,14 @@ import { errorFields, type Log } from "./log";
 import { problemResponse } from "./problem";
 import { requestIdOf } from "./rpc/request-id";
 
+/** Whether an app can serve, and what it looked at. */
+export interface Readiness {
+  ready: boolean;
+  checks: object;
+}
+
 /** `/livez` and `/readyz`, the same on every app. */
-export function healthRoutes(app: Hono, ready: () => Promise<{ ready: boolean; checks: object }>): void {
+export function healthRoutes(app: Hono, ready: () => Promise<Readiness>): void {
   app.get("/livez", (c) => c.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
     const state = await ready();

@@ -1,7 +1,7 @@
 import openapi from "@mall/gen/openapi/mall.json";
 import { docsRoutes } from "@mall/kernel/docs";
 import { type EnvSource, parseEnv } from "@mall/kernel/env";
-import { healthRoutes, problemAnswers } from "@mall/kernel/http";
+import { healthRoutes, problemAnswers, type Readiness } from "@mall/kernel/http";
 import { jsonLog } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
@@ -17,6 +17,8 @@ export interface GatewayResources {
   registry: Registry;
   /** A file of the documentation page. */
   docsAsset(name: string): Promise<Response | undefined>;
+  /** What `/readyz` answers; without it the gateway is ready as soon as it listens. */
+  ready?(): Promise<Readiness>;
 }
 
 const allowHeaders = [
@@ -53,7 +55,7 @@ function allowedOrigin(listed: string, isProduction: boolean): string | string[]
 }
 
 /** The edge of the mall: routing, CORS, security headers, limits, documents. It never decodes a body. */
-export function createGateway({ env: source, registry, docsAsset }: GatewayResources): {
+export function createGateway({ env: source, registry, docsAsset, ready }: GatewayResources): {
   fetch(request: Request): Promise<Response>;
 } {
   const env = parseEnv(gatewayEnv, source);
@@ -68,7 +70,7 @@ export function createGateway({ env: source, registry, docsAsset }: GatewayResou
       maxAge: 7200,
     }),
   );
-  healthRoutes(app, async () => ({ ready: true, checks: {} }));
+  healthRoutes(app, ready ?? (async () => ({ ready: true, checks: {} })));
   app.get("/openapi.json", (c) => c.json(openapi));
   docsRoutes(app, docsAsset);
   app.get("/problems/:reason", problemPage);

@@ -9,6 +9,7 @@ import type { MallApp, Resources } from "@mall/kernel/app";
 import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
 import { bunResources } from "@mall/kernel/host/bun";
 import { docsAsset } from "@mall/kernel/host/docs-assets";
+import type { Readiness } from "@mall/kernel/http";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { inProcessRegistry } from "@mall/kernel/registry/in-process";
 import { clientOf } from "@mall/kernel/rpc/client";
@@ -41,6 +42,17 @@ export interface Mall {
   close(): Promise<void>;
 }
 
+/** The mall is ready when every service in it is. */
+async function readiness(apps: readonly MallApp[]): Promise<Readiness> {
+  const answers = await Promise.all(
+    apps.map(
+      async ({ name, fetch }) => [name, (await fetch(new Request(`http://${name}/readyz`))).ok] as const,
+    ),
+  );
+  const checks = Object.fromEntries(answers.map(([name, ok]) => [name, ok ? "ok" : "unavailable"]));
+  return { ready: answers.every(([, ok]) => ok), checks };
+}
+
 /** Builds all services and the gateway on one database; nothing listens yet. */
 export function buildMall(env: EnvSource): Mall {
   const { MALL_MASTER_KEY } = parseEnv(baseEnv, env);
@@ -56,7 +68,7 @@ export function buildMall(env: EnvSource): Mall {
   return {
     apps,
     resourcesOf: (name) => resources.get(name)!,
-    gateway: createGateway({ env, registry, docsAsset }),
+    gateway: createGateway({ env, registry, docsAsset, ready: () => readiness(apps) }),
     grpcRoutes: (router) => {
       for (const app of apps) app.rpc.routes(router);
     },

@@ -2,7 +2,7 @@ import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { endHold, findHold } from "../db/stock";
 import type { Deps } from "../deps";
-import { holdExpired, isHeld, variantsOf } from "../domain/stock";
+import { holdExpired, variantsOf } from "../domain/stock";
 import { lockStock } from "./lock-stock";
 
 /** Turns a checkout's hold into sold units; a repetition changes nothing. Faults: HOLD_EXPIRED, HOLD_NOT_FOUND. */
@@ -14,7 +14,6 @@ export const claimStock =
       const held = await findHold(tx, checkoutId);
       if (!held) throw notFound("HOLD");
       if (held.hold.state === "claimed") return;
-      if (!isHeld(held.hold, now)) throw holdExpired();
       await lockStock(deps, tx, variantsOf(held.lines), now);
       if (await endHold(tx, held, "claimed", now)) return;
       const ended = await findHold(tx, checkoutId);

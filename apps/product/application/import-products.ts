@@ -1,10 +1,11 @@
 import { ProductChangedSchema } from "@mall/gen/mall/product/v1/events_pb";
 import { fault } from "@mall/kernel/fault";
-import { uuidv7 } from "@mall/kernel/id";
+import { idOf, uuidv7 } from "@mall/kernel/id";
 import { findKnown, lockImports, type Placed, storeProducts } from "../db/import";
 import type { Deps } from "../deps";
 import { type ImportedProduct, parseShopifyCsv } from "../domain/shopify-csv";
 import type { RowProblem } from "../domain/shopify-row";
+import { lockStock } from "./lock-stock";
 
 export interface ImportReport {
   created: number;
@@ -47,6 +48,14 @@ const importBatch = (deps: Deps, batch: ImportedProduct[], setStock: boolean): P
     await lockImports(tx);
     const now = deps.clock();
     const known = await findKnown(tx, batch);
+    // due holds end first, or their units would count as reserved and the stock be set too high
+    if (setStock)
+      await lockStock(
+        deps,
+        tx,
+        [...known.variants.values()].map(({ id }) => idOf("var", id)),
+        now,
+      );
     const problems: RowProblem[] = [];
     const placed = batch.flatMap((product) => place(product, known, now, problems) ?? []);
     if (placed.length === 0) return { created: 0, updated: 0, variants: 0, problems };

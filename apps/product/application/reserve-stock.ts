@@ -18,6 +18,12 @@ function checkDistinct(lines: readonly StockLine[]): void {
   }
 }
 
+/** The hold that a checkout has already. Fault HOLD_EXPIRED when it ended, unless by its claim. */
+function repeated(hold: Hold, now: Date): Id<"hold"> {
+  if (hold.state === "claimed" || isHeld(hold, now)) return hold.id;
+  throw holdExpired();
+}
+
 /**
  * Holds units for a checkout, all lines or none; untracked variants need none. A repetition returns the hold the
  * checkout has. Faults: OUT_OF_STOCK, VARIANT_NOT_FOUND for one that is unknown or not sold, HOLD_EXPIRED when the
@@ -31,14 +37,12 @@ export const reserveStock =
       const now = deps.clock();
       const stockOf = await lockStock(deps, tx, variantsOf(lines), now);
       const existing = await findHold(tx, checkoutId);
-      if (existing) {
-        if (isHeld(existing.hold, now) || existing.hold.state === "claimed") return existing.hold.id;
-        throw holdExpired();
-      }
+      if (existing) return repeated(existing.hold, now);
       checkLines(lines, stockOf);
       const hold: Hold = { id: deps.newId("hold"), checkoutId, state: "active", expiresAt };
       const tracked = lines.filter((line) => stockOf.get(line.variantId)!.trackInventory);
-      if (!(await insertHold(tx, hold, tracked, now))) return (await findHold(tx, checkoutId))!.hold.id;
+      if (!(await insertHold(tx, hold, tracked, now)))
+        return repeated((await findHold(tx, checkoutId))!.hold, now);
       const about = { desc: StockReservedSchema, subject: hold.id, sequence: 1 };
       await deps.announce(tx, { ...about, data: { checkoutId } });
       return hold.id;

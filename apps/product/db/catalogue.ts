@@ -123,8 +123,8 @@ const orders: Record<Sort, Order> = {
 const hasCategory = (p: Params<PageParams>) => sql`exists (select from product.product_categories pc
   join product.categories c on c.id = pc.category_id where pc.product_id = p.id and c.slug = ${p.category})`;
 
-const hasWords = (p: Params<PageParams>) => sql`not exists (
-  select from jsonb_array_elements_text(${p.words}::text::jsonb) word where p.search not like lower(word))`;
+const hasWords = (p: Params<PageParams>) => sql`p.search like all (array(
+  select lower(word) from jsonb_array_elements_text(${p.words}::text::jsonb) word))`;
 
 /** Conditions of a page; those that are not asked for must not be in the statement, or no index serves the others. */
 interface Shape {
@@ -159,10 +159,7 @@ function pageOf(shape: Shape): ReturnType<typeof pageStatement> {
 
 /** LIKE patterns of the words of a query; all have to match. */
 const likePatterns = (query: string): string[] =>
-  query
-    .split(/\s+/)
-    .filter(Boolean)
-    .map((word) => `%${word.replaceAll(/[\\%_]/g, "\\$&")}%`);
+  [...new Set(query.split(/\s+/).filter(Boolean))].map((word) => `%${word.replaceAll(/[\\%_]/g, "\\$&")}%`);
 
 export interface PageQuery {
   sort: Sort;

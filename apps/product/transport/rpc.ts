@@ -39,7 +39,7 @@ function positionOf(request: ListProductsRequest): PagePosition | undefined {
   const [id, value] = [text.slice(0, idLength), text.slice(idLength)];
   const isPrice = request.sort === "price" || request.sort === "-price";
   const isSound = isPrice ? /^[0-9]{1,18}$/.test(value) : !value.includes("\0");
-  if (!isId(id) || !isSound) throw foreignToken();
+  if (!isId(id) || !id.startsWith("prod_") || !isSound) throw foreignToken();
   return { value, id: uuidOf(id) };
 }
 
