@@ -132,7 +132,6 @@ export const holdLines = product.table(
   },
   (t) => [
     primaryKey({ columns: [t.holdId, t.variantId] }),
-    index("hold_lines_by_variant").on(t.variantId),
     check("hold_lines_quantity", sql`${t.quantity} > 0`),
   ],
 );
@@ -151,7 +150,11 @@ export const stockMovements = product.table(
     note: text("note").notNull().default(""),
     at: instant("at").notNull(),
   },
-  (t) => [index("stock_movements_by_variant").on(t.variantId, t.id)],
+  (t) => [
+    index("stock_movements_by_variant").on(t.variantId, t.id),
+    check("stock_movements_kind", sql`${t.kind} in ('import', 'receive', 'adjust', 'sale')`),
+    check("stock_movements_delta", sql`${t.delta} <> 0`),
+  ],
 );
 
 export const { outbox, inbox, idempotency } = kernelTables(product);

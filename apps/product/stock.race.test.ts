@@ -190,6 +190,27 @@ describe("contended stock", () => {
   });
 });
 
+/** Keeps everyone else from the stock of a variant until `meanwhile`, which others wait for, has ended. */
+async function whileLocked(
+  variantId: string,
+  waiting: () => Promise<unknown>,
+  meanwhile: () => Promise<unknown>,
+) {
+  let waiter: Promise<unknown> | undefined;
+  await mall.db.tx(async ({ sql }) => {
+    const [{ pid }] = (await sql`select pg_backend_pid() as pid from product.stock
+      where variant_id = ${uuidOf(variantId)} for update`) as unknown as [{ pid: number }];
+    waiter = waiting();
+    for (let isBlocked = false; !isBlocked; ) {
+      const [row] = await mall.db.sql`select exists (select from pg_locks where not granted
+        and ${pid}::int = any(pg_blocking_pids(pid))) as blocked`;
+      isBlocked = row!.blocked;
+    }
+    await meanwhile();
+  });
+  await waiter;
+}
+
 describe("one hold", () => {
   test("comes of a checkout that reserves twenty times at once, whatever the lines", async () => {
     const { ids } = await sell(50, 50);
@@ -201,6 +222,38 @@ describe("one hold", () => {
     const reserved = (await stockOf(ids[0]!)).reserved + (await stockOf(ids[1]!)).reserved;
     expect(reserved).toBe(1);
     await expectOneEnd(checkoutId);
+  });
+
+  test("that another instance extends, its clock being behind, outlives the sweep that saw it due", async () => {
+    const { ids } = await sell(5);
+    const checkoutId = await reserve([one(ids[0]!)], 5);
+    mall.clock.advance(5);
+    await whileLocked(
+      ids[0]!,
+      () => mall.app.sweep(),
+      async () => {
+        mall.clock.advance(-5);
+        await checkout().extendStock({ checkoutId });
+        mall.clock.advance(5);
+      },
+    );
+    expect(await expectOneEnd(checkoutId)).toBe("active");
+    await checkout().claimStock({ checkoutId });
+    expect(await expectOneEnd(checkoutId)).toBe("claimed");
+    expect(await stockOf(ids[0]!)).toEqual({ onHand: 4, reserved: 0 });
+  });
+
+  test("that comes due while its claim waits is decided by the time the claim came", async () => {
+    const { ids } = await sell(5);
+    const checkoutId = await reserve([one(ids[0]!)], 5);
+    await whileLocked(
+      ids[0]!,
+      () => checkout().claimStock({ checkoutId }),
+      async () => mall.clock.advance(5),
+    );
+    await mall.app.sweep();
+    expect(await expectOneEnd(checkoutId)).toBe("claimed");
+    expect(await stockOf(ids[0]!)).toEqual({ onHand: 4, reserved: 0 });
   });
 
   test.each(times(4, (lead) => lead))(

@@ -15,8 +15,23 @@ export interface ImportReport {
   problems: RowProblem[];
 }
 
-/** A batch locks the stock it sets, so it has to be short. */
-const productsPerBatch = 200;
+/** A batch locks the stock it sets while it runs, so it has to be short. */
+const variantsPerBatch = 400;
+
+/** Cuts the products of a file into batches; a product is in one batch only, however many variants it has. */
+function batchesOf(products: readonly ImportedProduct[]): ImportedProduct[][] {
+  const batches: ImportedProduct[][] = [];
+  let variants = variantsPerBatch;
+  for (const product of products) {
+    variants += product.variants.length;
+    if (variants > variantsPerBatch) {
+      batches.push([]);
+      variants = product.variants.length;
+    }
+    batches.at(-1)!.push(product);
+  }
+  return batches;
+}
 
 type Known = Awaited<ReturnType<typeof findKnown>>;
 
@@ -49,13 +64,8 @@ const importBatch = (deps: Deps, batch: ImportedProduct[], setStock: boolean): P
     const now = deps.clock();
     const known = await findKnown(tx, batch);
     // due holds end first, or their units would count as reserved and the stock be set too high
-    if (setStock)
-      await lockStock(
-        deps,
-        tx,
-        [...known.variants.values()].map(({ id }) => idOf("var", id)),
-        now,
-      );
+    const existing = [...known.variants.values()].map(({ id }) => idOf("var", id));
+    if (setStock) await lockStock(deps, tx, existing, now);
     const problems: RowProblem[] = [];
     const placed = batch.flatMap((product) => place(product, known, now, problems) ?? []);
     if (placed.length === 0) return { created: 0, updated: 0, variants: 0, problems };
@@ -86,8 +96,8 @@ export const importProducts =
     }
     const { products, problems, rows } = read;
     const report: ImportReport = { created: 0, updated: 0, variants: 0, rows, problems: [...problems] };
-    for (let at = 0; at < products.length; at += productsPerBatch) {
-      const done = await importBatch(deps, products.slice(at, at + productsPerBatch), setStock);
+    for (const batch of batchesOf(products)) {
+      const done = await importBatch(deps, batch, setStock);
       report.created += done.created;
       report.updated += done.updated;
       report.variants += done.variants;

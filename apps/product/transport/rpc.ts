@@ -1,14 +1,15 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   AdjustStockResponseSchema,
   InventoryService,
   ReceiveStockResponseSchema,
 } from "@mall/gen/mall/product/v1/inventory_pb";
 import { type ListProductsRequest, ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { invalid } from "@mall/kernel/fault";
 import { type Id, idOf, isId, uuidOf } from "@mall/kernel/id";
 import { foreignToken, pagePosition, pageToken } from "@mall/kernel/page-token";
-import { ticketKey } from "@mall/kernel/rpc/idempotency";
+import { type Answer, ticketKey } from "@mall/kernel/rpc/idempotency";
 import { type Implementation, implement } from "@mall/kernel/rpc/server";
 import { adjustStock } from "../application/adjust-stock";
 import { batchGetVariants } from "../application/batch-get-variants";
@@ -23,7 +24,7 @@ import { releaseStock } from "../application/release-stock";
 import { reserveStock } from "../application/reserve-stock";
 import type { Deps } from "../deps";
 import type { PagePosition, Sort } from "../domain/catalogue";
-import type { StockLine } from "../domain/stock";
+import type { Stock } from "../domain/stock";
 import { productToMessage, stockToMessage, variantToMessage } from "./codec";
 
 /** What a page token is bound to. */
@@ -67,6 +68,23 @@ export const productRpc = (deps: Deps): Implementation =>
     importProducts: ({ csv, setStock }) => importProducts(deps)(csv, setStock),
   });
 
+/** Encodes the answer that the key of a stock change replays. */
+const answerOf =
+  <D extends typeof AdjustStockResponseSchema | typeof ReceiveStockResponseSchema>(desc: D) =>
+  (stock: Stock): Answer => {
+    const response = { stock: stockToMessage(stock) } as MessageInitShape<D>;
+    return { kind: "message", status: 200, message: toBinary(desc, create(desc, response)) };
+  };
+
+/** The end of a hold as a Date. Fault VALIDATION outside the years 1 to 9999, which no column could keep. */
+function endOf(expiresAt: Timestamp | undefined): Date | undefined {
+  if (!expiresAt) return undefined;
+  const end = timestampDate(expiresAt);
+  const year = end.getUTCFullYear();
+  if (year >= 1 && year <= 9999) return end;
+  throw invalid([{ pointer: "#/expiresAt", detail: "is no instant of the years 1 to 9999" }]);
+}
+
 /** InventoryService on the application's use cases. */
 export const inventoryRpc = (deps: Deps): Implementation =>
   implement(InventoryService, {
@@ -75,34 +93,27 @@ export const inventoryRpc = (deps: Deps): Implementation =>
     }),
     async adjustStock({ variantId, delta, note, expectedVersion }, context) {
       const input = { variantId: variantId as Id<"var">, delta, note, expectedVersion };
-      const stock = await adjustStock(deps)(input, context.values.get(ticketKey)!, (done) => ({
-        ...{ kind: "message", status: 200 },
-        message: toBinary(
-          AdjustStockResponseSchema,
-          create(AdjustStockResponseSchema, { stock: stockToMessage(done) }),
-        ),
-      }));
-      return { stock: stockToMessage(stock) };
+      const answer = answerOf(AdjustStockResponseSchema);
+      return {
+        stock: stockToMessage(await adjustStock(deps)(input, context.values.get(ticketKey)!, answer)),
+      };
     },
     async receiveStock({ variantId, quantity, note }, context) {
       const input = { variantId: variantId as Id<"var">, quantity, note };
-      const stock = await receiveStock(deps)(input, context.values.get(ticketKey)!, (done) => ({
-        ...{ kind: "message", status: 200 },
-        message: toBinary(
-          ReceiveStockResponseSchema,
-          create(ReceiveStockResponseSchema, { stock: stockToMessage(done) }),
-        ),
-      }));
-      return { stock: stockToMessage(stock) };
-    },
-    async reserveStock({ checkoutId, lines, expiresAt }) {
-      const until = expiresAt && timestampDate(expiresAt);
+      const answer = answerOf(ReceiveStockResponseSchema);
       return {
-        holdId: await reserveStock(deps)(checkoutId as Id<"chk">, lines as unknown as StockLine[], until),
+        stock: stockToMessage(await receiveStock(deps)(input, context.values.get(ticketKey)!, answer)),
       };
     },
+    async reserveStock({ checkoutId, lines, expiresAt }) {
+      const wanted = lines.map(({ variantId, quantity }) => ({
+        variantId: variantId as Id<"var">,
+        quantity,
+      }));
+      return { holdId: await reserveStock(deps)(checkoutId as Id<"chk">, wanted, endOf(expiresAt)) };
+    },
     async extendStock({ checkoutId, expiresAt }) {
-      await extendStock(deps)(checkoutId as Id<"chk">, expiresAt && timestampDate(expiresAt));
+      await extendStock(deps)(checkoutId as Id<"chk">, endOf(expiresAt));
       return {};
     },
     async claimStock({ checkoutId }) {

@@ -99,7 +99,9 @@ CREATE TABLE "product"."stock_movements" (
 	"delta" integer NOT NULL,
 	"reference" text DEFAULT '' NOT NULL,
 	"note" text DEFAULT '' NOT NULL,
-	"at" timestamp (3) with time zone NOT NULL
+	"at" timestamp (3) with time zone NOT NULL,
+	CONSTRAINT "stock_movements_kind" CHECK ("product"."stock_movements"."kind" in ('import', 'receive', 'adjust', 'sale')),
+	CONSTRAINT "stock_movements_delta" CHECK ("product"."stock_movements"."delta" <> 0)
 );
 --> statement-breakpoint
 CREATE TABLE "product"."variants" (
@@ -117,7 +119,6 @@ CREATE TABLE "product"."variants" (
 	CONSTRAINT "variants_price" CHECK ("product"."variants"."price" >= 0)
 );
 --> statement-breakpoint
-CREATE INDEX "hold_lines_by_variant" ON "product"."hold_lines" USING btree ("variant_id");--> statement-breakpoint
 CREATE INDEX "holds_due" ON "product"."holds" USING btree ("expires_at") WHERE "product"."holds"."state" = 'active' and "product"."holds"."expires_at" is not null;--> statement-breakpoint
 CREATE INDEX "idempotency_expiry" ON "product"."idempotency" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "outbox_due" ON "product"."outbox" USING btree ("due_at") WHERE "product"."outbox"."due_at" is not null;--> statement-breakpoint
