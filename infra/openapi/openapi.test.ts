@@ -188,6 +188,7 @@ describe("an operation", () => {
       true,
       true,
     ]);
+    expect(hasEtag("GetProduct", 200)).toBe(false);
     expect([hasEtag("PlaceOrder", 201), hasEtag("ListPayments", 200), hasEtag("Login", 200)]).toEqual([
       false,
       false,

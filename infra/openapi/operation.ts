@@ -6,7 +6,7 @@ import { fault } from "@mall/kernel/fault";
 import { type HttpRule, httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { isStoredRefusal } from "@mall/kernel/rpc/idempotency";
 import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
-import { policyOf } from "@mall/kernel/rpc/policy";
+import { isPublicRead, policyOf } from "@mall/kernel/rpc/policy";
 import { commentOf, summaryOf } from "./contract";
 import { type Reason, reasons, reasonsOf, statusOf } from "./errors";
 import { bodyExamples } from "./examples";
@@ -110,7 +110,9 @@ function requestHeaders(method: DescMethod): z.ZodObject | undefined {
 const needsKey = (method: DescMethod) => policyOf(method)?.idempotency === Idempotency.KEY_REQUIRED;
 
 /** Whether a success can be one versioned resource alone, whose version REST sends as ETag. */
-function hasEtag({ output }: DescMethod): boolean {
+function hasEtag(method: DescMethod): boolean {
+  const { output } = method;
+  if (isPublicRead(method)) return false;
   const [resource, ...others] = output.fields;
   const mayBeAbsent = (field: DescField) =>
     field.fieldKind === "scalar" && field.presence === FeatureSet_FieldPresence.EXPLICIT;

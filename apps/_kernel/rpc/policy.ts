@@ -1,11 +1,17 @@
 import { type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
-import { Access, type MethodPolicy, policy } from "@mall/gen/mall/common/v1/options_pb";
+import { Access, Idempotency, type MethodPolicy, policy } from "@mall/gen/mall/common/v1/options_pb";
 import { fault } from "../fault";
 import { type Actor, hasRole } from "../identity/actor";
 
 /** The contract's rules of a method, or undefined when it states none. */
 export const policyOf = (method: DescMethod): MethodPolicy | undefined =>
   hasOption(method, policy) ? getOption(method, policy) : undefined;
+
+/** Whether a method reads what everybody may read: its answer changes without its version, as stock does. */
+export const isPublicRead = (method: DescMethod): boolean => {
+  const rules = policyOf(method);
+  return rules?.access === Access.PUBLIC && rules.idempotency === Idempotency.SAFE;
+};
 
 /**
  * Refuses a caller that the contract does not let in: UNAUTHENTICATED when signing in could help, FORBIDDEN

@@ -14,7 +14,7 @@ import { readBody } from "./body";
 import { requestKey, statusKey } from "./context";
 import { type HttpRule, httpRuleOf, parameterValue, restInputOf } from "./http-rule";
 import { bodyBytesMaxOf } from "./limits";
-import { policyOf } from "./policy";
+import { isPublicRead, policyOf } from "./policy";
 import { requestIdOf } from "./request-id";
 import { jsonOptions, type RpcServer } from "./server";
 import { explainJson } from "./validate";
@@ -111,7 +111,7 @@ function restHandler(server: RpcServer, method: DescMethodUnary, rule: HttpRule)
       headers.set("content-type", "application/json");
       headers.set("x-request-id", context.values.get(requestKey).requestId);
       if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-      const etag = etagOf(json);
+      const etag = isPublicRead(method) ? undefined : etagOf(json);
       if (etag) headers.set("etag", etag);
       return new Response(JSON.stringify(json), {
         status: context.values.get(statusKey) || success,
