@@ -25,9 +25,22 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds);
 const connections = Number(options.connections);
 
-/** PostgreSQL for this run: DATABASE_URL, else an embedded one with fsync on. */
+/** A database of this run's own on a server. */
+async function ownDatabase(server: string) {
+  const name = `mall_bench_${process.pid}`;
+  const run = async (statement: string) => {
+    const sql = postgres(server, { max: 1, onnotice: () => {} });
+    await sql.unsafe(statement).finally(() => sql.end());
+  };
+  await run(`create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return { url: url.href, stop: () => run(`drop database ${name} with (force)`) };
+}
+
+/** PostgreSQL for this run: a database of its own on DATABASE_URL's server, else an embedded one with fsync on. */
 async function database() {
-  if (process.env.DATABASE_URL) return { url: process.env.DATABASE_URL, stop: async () => {} };
+  if (process.env.DATABASE_URL) return ownDatabase(process.env.DATABASE_URL);
   const dataDir = await mkdtemp(join(tmpdir(), "mall-bench-"));
   const server = await startEmbeddedPostgres({ dataDir });
   const stop = async () => {
@@ -169,17 +182,21 @@ async function run(url: string): Promise<void> {
   try {
     const list = `${mall}/v1/products?pageSize=20`;
     await untilUp(list);
-    const { products } = (await (await fetch(`${mall}/v1/products?q=trail%20mug`)).json()) as {
-      products: { id: string; variants: { id: string }[] }[];
+    const { products } = (await (await fetch(`${mall}/v1/products?pageSize=50`)).json()) as {
+      products: { id: string; variants: { id: string; trackInventory: boolean }[] }[];
     };
-    const variantId = products[0]!.variants[0]!.id;
+    // spread over as many SKUs as the hand-written purchase, as far as the catalogue goes
+    const variantIds = products
+      .flatMap((p) => p.variants.filter((v) => v.trackInventory).map((v) => v.id))
+      .slice(0, 100);
+    const anyVariant = () => variantIds[Math.floor(Math.random() * variantIds.length)]!;
     const page = `${mall}/v1/products/${products[0]!.id}`;
     const bytes = (await (await fetch(page)).text()).length;
     stops.push(start("infra/bench/bare.ts", { PORT: String(barePort), BODY_BYTES: String(bytes) }));
     await untilUp(bare);
-    const buy = async () => checkout(mall, await fillCart(mall, variantId));
+    const buy = async () => checkout(mall, await fillCart(mall, anyVariant()));
     for (const warmUp of [get(page), get(list), buy, get(bare)]) await measure(warmUp, connections, 1);
-    const commits = await commitsPerCheckout(mall, url, variantId);
+    const commits = await commitsPerCheckout(mall, url, variantIds[0]!);
     const tool = pgbenchPath();
     if (!tool)
       console.warn("SKIPPED: pgbench is not installed, purchases are not compared (infra/install-debian.sh)");

@@ -3,9 +3,16 @@ import { Access, Idempotency, type MethodPolicy, policy } from "@mall/gen/mall/c
 import { fault } from "../fault";
 import { type Actor, hasRole } from "../identity/actor";
 
+const policies = new WeakMap<DescMethod, MethodPolicy>();
+
 /** The contract's rules of a method, or undefined when it states none. */
-export const policyOf = (method: DescMethod): MethodPolicy | undefined =>
-  hasOption(method, policy) ? getOption(method, policy) : undefined;
+export function policyOf(method: DescMethod): MethodPolicy | undefined {
+  const known = policies.get(method);
+  if (known || !hasOption(method, policy)) return known;
+  const read = getOption(method, policy);
+  policies.set(method, read);
+  return read;
+}
 
 /** Whether a method reads what everybody may read: its answer changes without its version, as stock does. */
 export const isPublicRead = (method: DescMethod): boolean => {

@@ -3,6 +3,7 @@ import {
   type DescMethod,
   type DescMethodUnary,
   type DescService,
+  fromBinary,
   type JsonValue,
   type Message,
 } from "@bufbuild/protobuf";
@@ -211,9 +212,13 @@ async function serveConnect(handler: UniversalHandler, request: Request): Promis
   });
   const header = new Headers(response.header);
   const bytes = response.body ? await readAllBytes(response.body, Number.MAX_SAFE_INTEGER) : null;
-  const isJson = request.headers.get("content-type")?.startsWith("application/json");
-  if (response.status === 400 && isJson && bytes && !Buffer.from(bytes.buffer).includes(faultMark)) {
-    const explained = explainBody(handler.method, received);
+  // Connect's own parsers name no field, and call broken binary an internal error
+  if (
+    (response.status === 400 || response.status === 500) &&
+    bytes &&
+    !Buffer.from(bytes.buffer).includes(faultMark)
+  ) {
+    const explained = explainBody(handler.method, request.headers.get("content-type") ?? "", received);
     if (explained) {
       header.delete("content-length");
       return new Response(explained as Uint8Array<ArrayBuffer>, { status: 400, headers: header });
@@ -224,10 +229,23 @@ async function serveConnect(handler: UniversalHandler, request: Request): Promis
 
 const faultMark = "mall.common.v1.FaultInfo";
 
-/** Connect's own parser names no field; the same explanation as on REST takes its place. */
-function explainBody(method: DescMethod, received: Uint8Array): Uint8Array | undefined {
-  const violations = explainBytes(method, received);
+/** The same explanation as on REST, for a unary Connect body that does not decode. */
+function explainBody(method: DescMethod, contentType: string, received: Uint8Array): Uint8Array | undefined {
+  const violations = contentType.startsWith("application/json")
+    ? explainBytes(method, received)
+    : contentType.startsWith("application/proto")
+      ? explainBinary(method, received)
+      : undefined;
   return violations && errorToJsonBytes(invalid(violations), {});
+}
+
+function explainBinary(method: DescMethod, received: Uint8Array) {
+  try {
+    fromBinary(method.input, received);
+    return undefined;
+  } catch {
+    return [{ pointer: "#", detail: `is no ${method.input.typeName} in binary form` }];
+  }
 }
 
 function explainBytes(method: DescMethod, received: Uint8Array) {

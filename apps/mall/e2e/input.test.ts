@@ -62,6 +62,18 @@ describe(`bad input (${hostKind})`, () => {
     expect(answer.headers.get("content-type")).toContain("application/problem+json");
   });
 
+  test("that is no protobuf is refused over Connect's binary form", async () => {
+    const { url } = await host();
+    const headers = { "content-type": "application/proto", "x-cart-secret": guest.cartSecret! };
+    const response = await fetch(`${url}/mall.cart.v1.CartService/AddItem`, {
+      method: "POST",
+      headers,
+      body: "{{{",
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: "invalid_argument" });
+  });
+
   test("changes nothing", async () => {
     const { body } = await rest<{ cart: Cart }>("GET", `/v1/carts/${guest.cartId}`, undefined, guest);
     expect(body.cart.items).toMatchObject([{ variantId, quantity: 1 }]);
