@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/cart/v1/cart.proto.
  */
 export const file_mall_cart_v1_cart: GenFile = /*@__PURE__*/
-  fileDesc("ChdtYWxsL2NhcnQvdjEvY2FydC5wcm90bxIMbWFsbC5jYXJ0LnYxIv8BCghDYXJ0SXRlbRISCgp2YXJpYW50X2lkGAEgASgJEhIKCnByb2R1Y3RfaWQYAiABKAkSCwoDc2t1GAMgASgJEg0KBXRpdGxlGAQgASgJEhAKCHF1YW50aXR5GAUgASgFEikKCnVuaXRfcHJpY2UYBiABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIkCgV0b3RhbBgHIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EhYKCWF2YWlsYWJsZRgIIAEoBUgAiAEBEiYKBWlzc3VlGAkgASgOMhcubWFsbC5jYXJ0LnYxLkl0ZW1Jc3N1ZUIMCgpfYXZhaWxhYmxlIqkDCgRDYXJ0EgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcubWFsbC5jYXJ0LnYxLkNhcnRTdGF0ZRIlCgVpdGVtcxgDIAMoCzIWLm1hbGwuY2FydC52MS5DYXJ0SXRlbRInCghzdWJ0b3RhbBgEIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5Ei0KDmRpc2NvdW50X3RvdGFsGAUgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSLQoOc2hpcHBpbmdfdG90YWwYBiABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIoCgl0YXhfdG90YWwYByABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIkCgV0b3RhbBgIIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5Eg8KB3ZlcnNpb24YCSABKAUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiEwoRQ3JlYXRlQ2FydFJlcXVlc3QiZQoSQ3JlYXRlQ2FydFJlc3BvbnNlEiAKBGNhcnQYASABKAsyEi5tYWxsLmNhcnQudjEuQ2FydBIdCgtjYXJ0X3NlY3JldBgCIAEoCUIDgAEBSACIAQFCDgoMX2NhcnRfc2VjcmV0IkwKDkdldENhcnRSZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIjMKD0dldENhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQiEgoQR2V0TXlDYXJ0UmVxdWVzdCI1ChFHZXRNeUNhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQi5QEKDkFkZEl0ZW1SZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjwKCnZhcmlhbnRfaWQYAiABKAlCKLpIJXIjMiFedmFyX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSHAoIcXVhbnRpdHkYAyABKAVCCrpIBxoFGOcHKAESJgoQZXhwZWN0ZWRfdmVyc2lvbhgEIAEoBUIHukgEGgIoAUgAiAEBQhMKEV9leHBlY3RlZF92ZXJzaW9uIjMKD0FkZEl0ZW1SZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQi7QEKFlNldEl0ZW1RdWFudGl0eVJlcXVlc3QSOgoHY2FydF9pZBgBIAEoCUIpukgmciQyIl5jYXJ0X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPAoKdmFyaWFudF9pZBgCIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIcCghxdWFudGl0eRgDIAEoBUIKukgHGgUY5wcoARImChBleHBlY3RlZF92ZXJzaW9uGAQgASgFQge6SAQaAigBSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iOwoXU2V0SXRlbVF1YW50aXR5UmVzcG9uc2USIAoEY2FydBgBIAEoCzISLm1hbGwuY2FydC52MS5DYXJ0IsoBChFSZW1vdmVJdGVtUmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI8Cgp2YXJpYW50X2lkGAIgASgJQii6SCVyIzIhXnZhcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiYKEGV4cGVjdGVkX3ZlcnNpb24YAyABKAVCB7pIBBoCKAFIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiI2ChJSZW1vdmVJdGVtUmVzcG9uc2USIAoEY2FydBgBIAEoCzISLm1hbGwuY2FydC52MS5DYXJ0IosBChBFbXB0eUNhcnRSZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiYKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAVCB7pIBBoCKAFIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiI1ChFFbXB0eUNhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQijAEKD0xvY2tDYXJ0UmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI9CgtjaGVja291dF9pZBgCIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI7ChBMb2NrQ2FydFJlc3BvbnNlEicKBWl0ZW1zGAEgAygLMhgubWFsbC5jYXJ0LnYxLkxvY2tlZEl0ZW0iMgoKTG9ja2VkSXRlbRISCgp2YXJpYW50X2lkGAEgASgJEhAKCHF1YW50aXR5GAIgASgFIo4BChFVbmxvY2tDYXJ0UmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI9CgtjaGVja291dF9pZBgCIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCIUChJVbmxvY2tDYXJ0UmVzcG9uc2UijwEKEkNvbnZlcnRDYXJ0UmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI9CgtjaGVja291dF9pZBgCIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCIVChNDb252ZXJ0Q2FydFJlc3BvbnNlKm0KCUNhcnRTdGF0ZRIaChZDQVJUX1NUQVRFX1VOU1BFQ0lGSUVEEAASEwoPQ0FSVF9TVEFURV9PUEVOEAESFQoRQ0FSVF9TVEFURV9MT0NLRUQQAhIYChRDQVJUX1NUQVRFX0NPTlZFUlRFRBADKoMBCglJdGVtSXNzdWUSGgoWSVRFTV9JU1NVRV9VTlNQRUNJRklFRBAAEiEKHUlURU1fSVNTVUVfSU5TVUZGSUNJRU5UX1NUT0NLEAESGwoXSVRFTV9JU1NVRV9PVVRfT0ZfU1RPQ0sQAhIaChZJVEVNX0lTU1VFX1VOQVZBSUxBQkxFEAMypgkKC0NhcnRTZXJ2aWNlEnIKCkNyZWF0ZUNhcnQSHy5tYWxsLmNhcnQudjEuQ3JlYXRlQ2FydFJlcXVlc3QaIC5tYWxsLmNhcnQudjEuQ3JlYXRlQ2FydFJlc3BvbnNlIiGKtRgJCAEgBCjJATACgtPkkwIOOgEqIgkvdjEvY2FydHMSbQoHR2V0Q2FydBIcLm1hbGwuY2FydC52MS5HZXRDYXJ0UmVxdWVzdBodLm1hbGwuY2FydC52MS5HZXRDYXJ0UmVzcG9uc2UiJYq1GAYIAiABMAKC0+STAhUSEy92MS9jYXJ0cy97Y2FydF9pZH0SawoJR2V0TXlDYXJ0Eh4ubWFsbC5jYXJ0LnYxLkdldE15Q2FydFJlcXVlc3QaHy5tYWxsLmNhcnQudjEuR2V0TXlDYXJ0UmVzcG9uc2UiHYq1GAYIAyABMAKC0+STAg0SCy92MS9tZS9jYXJ0EnYKB0FkZEl0ZW0SHC5tYWxsLmNhcnQudjEuQWRkSXRlbVJlcXVlc3QaHS5tYWxsLmNhcnQudjEuQWRkSXRlbVJlc3BvbnNlIi6KtRgGCAIgBDACgtPkkwIeOgEqIhkvdjEvY2FydHMve2NhcnRfaWR9L2l0ZW1zEpsBCg9TZXRJdGVtUXVhbnRpdHkSJC5tYWxsLmNhcnQudjEuU2V0SXRlbVF1YW50aXR5UmVxdWVzdBolLm1hbGwuY2FydC52MS5TZXRJdGVtUXVhbnRpdHlSZXNwb25zZSI7irUYBggCIAIwAoLT5JMCKzoBKjImL3YxL2NhcnRzL3tjYXJ0X2lkfS9pdGVtcy97dmFyaWFudF9pZH0SiQEKClJlbW92ZUl0ZW0SHy5tYWxsLmNhcnQudjEuUmVtb3ZlSXRlbVJlcXVlc3QaIC5tYWxsLmNhcnQudjEuUmVtb3ZlSXRlbVJlc3BvbnNlIjiKtRgGCAIgAjACgtPkkwIoKiYvdjEvY2FydHMve2NhcnRfaWR9L2l0ZW1zL3t2YXJpYW50X2lkfRJ5CglFbXB0eUNhcnQSHi5tYWxsLmNhcnQudjEuRW1wdHlDYXJ0UmVxdWVzdBofLm1hbGwuY2FydC52MS5FbXB0eUNhcnRSZXNwb25zZSIrirUYBggCIAIwAoLT5JMCGyoZL3YxL2NhcnRzL3tjYXJ0X2lkfS9pdGVtcxJdCghMb2NrQ2FydBIdLm1hbGwuY2FydC52MS5Mb2NrQ2FydFJlcXVlc3QaHi5tYWxsLmNhcnQudjEuTG9ja0NhcnRSZXNwb25zZSISirUYDggFGghjaGVja291dCACEmMKClVubG9ja0NhcnQSHy5tYWxsLmNhcnQudjEuVW5sb2NrQ2FydFJlcXVlc3QaIC5tYWxsLmNhcnQudjEuVW5sb2NrQ2FydFJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAISZgoLQ29udmVydENhcnQSIC5tYWxsLmNhcnQudjEuQ29udmVydENhcnRSZXF1ZXN0GiEubWFsbC5jYXJ0LnYxLkNvbnZlcnRDYXJ0UmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_money, file_mall_common_v1_options]);
+  fileDesc("ChdtYWxsL2NhcnQvdjEvY2FydC5wcm90bxIMbWFsbC5jYXJ0LnYxIv8BCghDYXJ0SXRlbRISCgp2YXJpYW50X2lkGAEgASgJEhIKCnByb2R1Y3RfaWQYAiABKAkSCwoDc2t1GAMgASgJEg0KBXRpdGxlGAQgASgJEhAKCHF1YW50aXR5GAUgASgFEikKCnVuaXRfcHJpY2UYBiABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIkCgV0b3RhbBgHIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EhYKCWF2YWlsYWJsZRgIIAEoBUgAiAEBEiYKBWlzc3VlGAkgASgOMhcubWFsbC5jYXJ0LnYxLkl0ZW1Jc3N1ZUIMCgpfYXZhaWxhYmxlIr4DCgRDYXJ0EgoKAmlkGAEgASgJEiYKBXN0YXRlGAIgASgOMhcubWFsbC5jYXJ0LnYxLkNhcnRTdGF0ZRIlCgVpdGVtcxgDIAMoCzIWLm1hbGwuY2FydC52MS5DYXJ0SXRlbRInCghzdWJ0b3RhbBgEIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5Ei0KDmRpc2NvdW50X3RvdGFsGAUgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSLQoOc2hpcHBpbmdfdG90YWwYBiABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIoCgl0YXhfdG90YWwYByABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIkCgV0b3RhbBgIIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5Eg8KB3ZlcnNpb24YCSABKAUSLgoKY3JlYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLY291cG9uX2NvZGUYDCABKAkiyQEKBkNvdXBvbhIMCgRjb2RlGAEgASgJEiUKBmFtb3VudBgCIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EhgKEHJlZGVtcHRpb25fbGltaXQYAyABKAUSEAoIcmVkZWVtZWQYBCABKAUSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiEwoRQ3JlYXRlQ2FydFJlcXVlc3QiZQoSQ3JlYXRlQ2FydFJlc3BvbnNlEiAKBGNhcnQYASABKAsyEi5tYWxsLmNhcnQudjEuQ2FydBIdCgtjYXJ0X3NlY3JldBgCIAEoCUIDgAEBSACIAQFCDgoMX2NhcnRfc2VjcmV0IkwKDkdldENhcnRSZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIjMKD0dldENhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQiEgoQR2V0TXlDYXJ0UmVxdWVzdCI1ChFHZXRNeUNhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQi5QEKDkFkZEl0ZW1SZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjwKCnZhcmlhbnRfaWQYAiABKAlCKLpIJXIjMiFedmFyX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSHAoIcXVhbnRpdHkYAyABKAVCCrpIBxoFGOcHKAESJgoQZXhwZWN0ZWRfdmVyc2lvbhgEIAEoBUIHukgEGgIoAUgAiAEBQhMKEV9leHBlY3RlZF92ZXJzaW9uIjMKD0FkZEl0ZW1SZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQi7QEKFlNldEl0ZW1RdWFudGl0eVJlcXVlc3QSOgoHY2FydF9pZBgBIAEoCUIpukgmciQyIl5jYXJ0X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPAoKdmFyaWFudF9pZBgCIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIcCghxdWFudGl0eRgDIAEoBUIKukgHGgUY5wcoARImChBleHBlY3RlZF92ZXJzaW9uGAQgASgFQge6SAQaAigBSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iOwoXU2V0SXRlbVF1YW50aXR5UmVzcG9uc2USIAoEY2FydBgBIAEoCzISLm1hbGwuY2FydC52MS5DYXJ0IsoBChFSZW1vdmVJdGVtUmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI8Cgp2YXJpYW50X2lkGAIgASgJQii6SCVyIzIhXnZhcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiYKEGV4cGVjdGVkX3ZlcnNpb24YAyABKAVCB7pIBBoCKAFIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiI2ChJSZW1vdmVJdGVtUmVzcG9uc2USIAoEY2FydBgBIAEoCzISLm1hbGwuY2FydC52MS5DYXJ0IosBChBFbXB0eUNhcnRSZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiYKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAVCB7pIBBoCKAFIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiI1ChFFbXB0eUNhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQijAEKD0xvY2tDYXJ0UmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI9CgtjaGVja291dF9pZBgCIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCJhChBMb2NrQ2FydFJlc3BvbnNlEicKBWl0ZW1zGAEgAygLMhgubWFsbC5jYXJ0LnYxLkxvY2tlZEl0ZW0SJAoGY291cG9uGAIgASgLMhQubWFsbC5jYXJ0LnYxLkNvdXBvbiIyCgpMb2NrZWRJdGVtEhIKCnZhcmlhbnRfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAUiTgoQQ2xhaW1DYXJ0UmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI1ChFDbGFpbUNhcnRSZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQixAEKEkFwcGx5Q291cG9uUmVxdWVzdBI6CgdjYXJ0X2lkGAEgASgJQim6SCZyJDIiXmNhcnRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI1CgRjb2RlGAIgASgJQie6SCRyIjIgXltBLVphLXowLTldW0EtWmEtejAtOV8tXXsyLDM5fSQSJgoQZXhwZWN0ZWRfdmVyc2lvbhgDIAEoBUIHukgEGgIoAUgAiAEBQhMKEV9leHBlY3RlZF92ZXJzaW9uIjcKE0FwcGx5Q291cG9uUmVzcG9uc2USIAoEY2FydBgBIAEoCzISLm1hbGwuY2FydC52MS5DYXJ0Io4BChNSZW1vdmVDb3Vwb25SZXF1ZXN0EjoKB2NhcnRfaWQYASABKAlCKbpIJnIkMiJeY2FydF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiYKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAVCB7pIBBoCKAFIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiI4ChRSZW1vdmVDb3Vwb25SZXNwb25zZRIgCgRjYXJ0GAEgASgLMhIubWFsbC5jYXJ0LnYxLkNhcnQi0gEKE0NyZWF0ZUNvdXBvblJlcXVlc3QSNQoEY29kZRgBIAEoCUInukgkciIyIF5bQS1aYS16MC05XVtBLVphLXowLTlfLV17MiwzOX0kEi0KBmFtb3VudBgCIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5Qga6SAPIAQESJQoQcmVkZW1wdGlvbl9saW1pdBgDIAEoBUILukgIGgYYwIQ9KAESLgoKZXhwaXJlc19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoUQ3JlYXRlQ291cG9uUmVzcG9uc2USJAoGY291cG9uGAEgASgLMhQubWFsbC5jYXJ0LnYxLkNvdXBvbiJJChBHZXRDb3Vwb25SZXF1ZXN0EjUKBGNvZGUYASABKAlCJ7pIJHIiMiBeW0EtWmEtejAtOV1bQS1aYS16MC05Xy1dezIsMzl9JCI5ChFHZXRDb3Vwb25SZXNwb25zZRIkCgZjb3Vwb24YASABKAsyFC5tYWxsLmNhcnQudjEuQ291cG9uIosBChNSZWRlZW1Db3Vwb25SZXF1ZXN0EjUKBGNvZGUYASABKAlCJ7pIJHIiMiBeW0EtWmEtejAtOV1bQS1aYS16MC05Xy1dezIsMzl9JBI9CgtjaGVja291dF9pZBgCIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI8ChRSZWRlZW1Db3Vwb25SZXNwb25zZRIkCgZjb3Vwb24YASABKAsyFC5tYWxsLmNhcnQudjEuQ291cG9uIlUKFFJlbGVhc2VDb3Vwb25SZXF1ZXN0Ej0KC2NoZWNrb3V0X2lkGAEgASgJQii6SCVyIzIhXmNoa19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIhcKFVJlbGVhc2VDb3Vwb25SZXNwb25zZSKOAQoRVW5sb2NrQ2FydFJlcXVlc3QSOgoHY2FydF9pZBgBIAEoCUIpukgmciQyIl5jYXJ0X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPQoLY2hlY2tvdXRfaWQYAiABKAlCKLpIJXIjMiFeY2hrX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiFAoSVW5sb2NrQ2FydFJlc3BvbnNlIo8BChJDb252ZXJ0Q2FydFJlcXVlc3QSOgoHY2FydF9pZBgBIAEoCUIpukgmciQyIl5jYXJ0X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPQoLY2hlY2tvdXRfaWQYAiABKAlCKLpIJXIjMiFeY2hrX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiFQoTQ29udmVydENhcnRSZXNwb25zZSptCglDYXJ0U3RhdGUSGgoWQ0FSVF9TVEFURV9VTlNQRUNJRklFRBAAEhMKD0NBUlRfU1RBVEVfT1BFThABEhUKEUNBUlRfU1RBVEVfTE9DS0VEEAISGAoUQ0FSVF9TVEFURV9DT05WRVJURUQQAyqDAQoJSXRlbUlzc3VlEhoKFklURU1fSVNTVUVfVU5TUEVDSUZJRUQQABIhCh1JVEVNX0lTU1VFX0lOU1VGRklDSUVOVF9TVE9DSxABEhsKF0lURU1fSVNTVUVfT1VUX09GX1NUT0NLEAISGgoWSVRFTV9JU1NVRV9VTkFWQUlMQUJMRRADMqMQCgtDYXJ0U2VydmljZRJyCgpDcmVhdGVDYXJ0Eh8ubWFsbC5jYXJ0LnYxLkNyZWF0ZUNhcnRSZXF1ZXN0GiAubWFsbC5jYXJ0LnYxLkNyZWF0ZUNhcnRSZXNwb25zZSIhirUYCQgBIAQoyQEwAoLT5JMCDjoBKiIJL3YxL2NhcnRzEm0KB0dldENhcnQSHC5tYWxsLmNhcnQudjEuR2V0Q2FydFJlcXVlc3QaHS5tYWxsLmNhcnQudjEuR2V0Q2FydFJlc3BvbnNlIiWKtRgGCAIgATACgtPkkwIVEhMvdjEvY2FydHMve2NhcnRfaWR9EmsKCUdldE15Q2FydBIeLm1hbGwuY2FydC52MS5HZXRNeUNhcnRSZXF1ZXN0Gh8ubWFsbC5jYXJ0LnYxLkdldE15Q2FydFJlc3BvbnNlIh2KtRgGCAMgATACgtPkkwINEgsvdjEvbWUvY2FydBJ2CgdBZGRJdGVtEhwubWFsbC5jYXJ0LnYxLkFkZEl0ZW1SZXF1ZXN0Gh0ubWFsbC5jYXJ0LnYxLkFkZEl0ZW1SZXNwb25zZSIuirUYBggCIAQwAoLT5JMCHjoBKiIZL3YxL2NhcnRzL3tjYXJ0X2lkfS9pdGVtcxKbAQoPU2V0SXRlbVF1YW50aXR5EiQubWFsbC5jYXJ0LnYxLlNldEl0ZW1RdWFudGl0eVJlcXVlc3QaJS5tYWxsLmNhcnQudjEuU2V0SXRlbVF1YW50aXR5UmVzcG9uc2UiO4q1GAYIAiACMAKC0+STAis6ASoyJi92MS9jYXJ0cy97Y2FydF9pZH0vaXRlbXMve3ZhcmlhbnRfaWR9EokBCgpSZW1vdmVJdGVtEh8ubWFsbC5jYXJ0LnYxLlJlbW92ZUl0ZW1SZXF1ZXN0GiAubWFsbC5jYXJ0LnYxLlJlbW92ZUl0ZW1SZXNwb25zZSI4irUYBggCIAIwAoLT5JMCKComL3YxL2NhcnRzL3tjYXJ0X2lkfS9pdGVtcy97dmFyaWFudF9pZH0SeQoJRW1wdHlDYXJ0Eh4ubWFsbC5jYXJ0LnYxLkVtcHR5Q2FydFJlcXVlc3QaHy5tYWxsLmNhcnQudjEuRW1wdHlDYXJ0UmVzcG9uc2UiK4q1GAYIAiACMAKC0+STAhsqGS92MS9jYXJ0cy97Y2FydF9pZH0vaXRlbXMSfAoJQ2xhaW1DYXJ0Eh4ubWFsbC5jYXJ0LnYxLkNsYWltQ2FydFJlcXVlc3QaHy5tYWxsLmNhcnQudjEuQ2xhaW1DYXJ0UmVzcG9uc2UiLoq1GAYIAyACMAKC0+STAh46ASoiGS92MS9jYXJ0cy97Y2FydF9pZH0vY2xhaW0SgwEKC0FwcGx5Q291cG9uEiAubWFsbC5jYXJ0LnYxLkFwcGx5Q291cG9uUmVxdWVzdBohLm1hbGwuY2FydC52MS5BcHBseUNvdXBvblJlc3BvbnNlIi+KtRgGCAIgAjACgtPkkwIfOgEqGhovdjEvY2FydHMve2NhcnRfaWR9L2NvdXBvbhKDAQoMUmVtb3ZlQ291cG9uEiEubWFsbC5jYXJ0LnYxLlJlbW92ZUNvdXBvblJlcXVlc3QaIi5tYWxsLmNhcnQudjEuUmVtb3ZlQ291cG9uUmVzcG9uc2UiLIq1GAYIAiACMAKC0+STAhwqGi92MS9jYXJ0cy97Y2FydF9pZH0vY291cG9uEo4BCgxDcmVhdGVDb3Vwb24SIS5tYWxsLmNhcnQudjEuQ3JlYXRlQ291cG9uUmVxdWVzdBoiLm1hbGwuY2FydC52MS5DcmVhdGVDb3Vwb25SZXNwb25zZSI3irUYHQgEEgVzdGFmZhIFYWRtaW4aBG1hbGwgAyjJATAFgtPkkwIQOgEqIgsvdjEvY291cG9ucxKGAQoJR2V0Q291cG9uEh4ubWFsbC5jYXJ0LnYxLkdldENvdXBvblJlcXVlc3QaHy5tYWxsLmNhcnQudjEuR2V0Q291cG9uUmVzcG9uc2UiOIq1GBoIBBIFc3RhZmYSBWFkbWluGgRtYWxsIAEwBYLT5JMCFBISL3YxL2NvdXBvbnMve2NvZGV9EmkKDFJlZGVlbUNvdXBvbhIhLm1hbGwuY2FydC52MS5SZWRlZW1Db3Vwb25SZXF1ZXN0GiIubWFsbC5jYXJ0LnYxLlJlZGVlbUNvdXBvblJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAISbAoNUmVsZWFzZUNvdXBvbhIiLm1hbGwuY2FydC52MS5SZWxlYXNlQ291cG9uUmVxdWVzdBojLm1hbGwuY2FydC52MS5SZWxlYXNlQ291cG9uUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJdCghMb2NrQ2FydBIdLm1hbGwuY2FydC52MS5Mb2NrQ2FydFJlcXVlc3QaHi5tYWxsLmNhcnQudjEuTG9ja0NhcnRSZXNwb25zZSISirUYDggFGghjaGVja291dCACEmMKClVubG9ja0NhcnQSHy5tYWxsLmNhcnQudjEuVW5sb2NrQ2FydFJlcXVlc3QaIC5tYWxsLmNhcnQudjEuVW5sb2NrQ2FydFJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAISZgoLQ29udmVydENhcnQSIC5tYWxsLmNhcnQudjEuQ29udmVydENhcnRSZXF1ZXN0GiEubWFsbC5jYXJ0LnYxLkNvbnZlcnRDYXJ0UmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_money, file_mall_common_v1_options]);
 
 /**
  * A line of a cart with the current price.
@@ -248,6 +248,13 @@ export type Cart = Message<"mall.cart.v1.Cart"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 11;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * Code of the coupon on the cart; empty without one.
+   *
+   * @generated from field: string coupon_code = 12;
+   */
+  couponCode: string;
 };
 
 /**
@@ -332,6 +339,13 @@ export type CartJson = {
    * @generated from field: google.protobuf.Timestamp updated_at = 11;
    */
   updatedAt?: TimestampJson;
+
+  /**
+   * Code of the coupon on the cart; empty without one.
+   *
+   * @generated from field: string coupon_code = 12;
+   */
+  couponCode?: string;
 };
 
 /**
@@ -340,6 +354,111 @@ export type CartJson = {
  */
 export const CartSchema: GenMessage<Cart, {jsonType: CartJson}> = /*@__PURE__*/
   messageDesc(file_mall_cart_v1_cart, 1);
+
+/**
+ * An amount off a purchase, for a limited number of purchases.
+ *
+ * @generated from message mall.cart.v1.Coupon
+ */
+export type Coupon = Message<"mall.cart.v1.Coupon"> & {
+  /**
+   * What the customer types; upper case.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * Amount off; a purchase never costs less than its shipping and tax.
+   *
+   * @generated from field: mall.common.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * How many purchases may use it.
+   *
+   * @generated from field: int32 redemption_limit = 3;
+   */
+  redemptionLimit: number;
+
+  /**
+   * How many purchases use it now; those of failed checkouts are given back.
+   *
+   * @generated from field: int32 redeemed = 4;
+   */
+  redeemed: number;
+
+  /**
+   * When it ends; never when absent.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * An amount off a purchase, for a limited number of purchases.
+ *
+ * @generated from message mall.cart.v1.Coupon
+ */
+export type CouponJson = {
+  /**
+   * What the customer types; upper case.
+   *
+   * @generated from field: string code = 1;
+   */
+  code?: string;
+
+  /**
+   * Amount off; a purchase never costs less than its shipping and tax.
+   *
+   * @generated from field: mall.common.v1.Money amount = 2;
+   */
+  amount?: MoneyJson;
+
+  /**
+   * How many purchases may use it.
+   *
+   * @generated from field: int32 redemption_limit = 3;
+   */
+  redemptionLimit?: number;
+
+  /**
+   * How many purchases use it now; those of failed checkouts are given back.
+   *
+   * @generated from field: int32 redeemed = 4;
+   */
+  redeemed?: number;
+
+  /**
+   * When it ends; never when absent.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: TimestampJson;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.Coupon.
+ * Use `create(CouponSchema)` to create a new message.
+ */
+export const CouponSchema: GenMessage<Coupon, {jsonType: CouponJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 2);
 
 /**
  * @generated from message mall.cart.v1.CreateCartRequest
@@ -358,7 +477,7 @@ export type CreateCartRequestJson = {
  * Use `create(CreateCartRequestSchema)` to create a new message.
  */
 export const CreateCartRequestSchema: GenMessage<CreateCartRequest, {jsonType: CreateCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 2);
+  messageDesc(file_mall_cart_v1_cart, 3);
 
 /**
  * @generated from message mall.cart.v1.CreateCartResponse
@@ -403,7 +522,7 @@ export type CreateCartResponseJson = {
  * Use `create(CreateCartResponseSchema)` to create a new message.
  */
 export const CreateCartResponseSchema: GenMessage<CreateCartResponse, {jsonType: CreateCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 3);
+  messageDesc(file_mall_cart_v1_cart, 4);
 
 /**
  * @generated from message mall.cart.v1.GetCartRequest
@@ -434,7 +553,7 @@ export type GetCartRequestJson = {
  * Use `create(GetCartRequestSchema)` to create a new message.
  */
 export const GetCartRequestSchema: GenMessage<GetCartRequest, {jsonType: GetCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 4);
+  messageDesc(file_mall_cart_v1_cart, 5);
 
 /**
  * @generated from message mall.cart.v1.GetCartResponse
@@ -465,7 +584,7 @@ export type GetCartResponseJson = {
  * Use `create(GetCartResponseSchema)` to create a new message.
  */
 export const GetCartResponseSchema: GenMessage<GetCartResponse, {jsonType: GetCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 5);
+  messageDesc(file_mall_cart_v1_cart, 6);
 
 /**
  * @generated from message mall.cart.v1.GetMyCartRequest
@@ -484,7 +603,7 @@ export type GetMyCartRequestJson = {
  * Use `create(GetMyCartRequestSchema)` to create a new message.
  */
 export const GetMyCartRequestSchema: GenMessage<GetMyCartRequest, {jsonType: GetMyCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 6);
+  messageDesc(file_mall_cart_v1_cart, 7);
 
 /**
  * @generated from message mall.cart.v1.GetMyCartResponse
@@ -515,7 +634,7 @@ export type GetMyCartResponseJson = {
  * Use `create(GetMyCartResponseSchema)` to create a new message.
  */
 export const GetMyCartResponseSchema: GenMessage<GetMyCartResponse, {jsonType: GetMyCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 7);
+  messageDesc(file_mall_cart_v1_cart, 8);
 
 /**
  * @generated from message mall.cart.v1.AddItemRequest
@@ -588,7 +707,7 @@ export type AddItemRequestJson = {
  * Use `create(AddItemRequestSchema)` to create a new message.
  */
 export const AddItemRequestSchema: GenMessage<AddItemRequest, {jsonType: AddItemRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 8);
+  messageDesc(file_mall_cart_v1_cart, 9);
 
 /**
  * @generated from message mall.cart.v1.AddItemResponse
@@ -619,7 +738,7 @@ export type AddItemResponseJson = {
  * Use `create(AddItemResponseSchema)` to create a new message.
  */
 export const AddItemResponseSchema: GenMessage<AddItemResponse, {jsonType: AddItemResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 9);
+  messageDesc(file_mall_cart_v1_cart, 10);
 
 /**
  * @generated from message mall.cart.v1.SetItemQuantityRequest
@@ -692,7 +811,7 @@ export type SetItemQuantityRequestJson = {
  * Use `create(SetItemQuantityRequestSchema)` to create a new message.
  */
 export const SetItemQuantityRequestSchema: GenMessage<SetItemQuantityRequest, {jsonType: SetItemQuantityRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 10);
+  messageDesc(file_mall_cart_v1_cart, 11);
 
 /**
  * @generated from message mall.cart.v1.SetItemQuantityResponse
@@ -723,7 +842,7 @@ export type SetItemQuantityResponseJson = {
  * Use `create(SetItemQuantityResponseSchema)` to create a new message.
  */
 export const SetItemQuantityResponseSchema: GenMessage<SetItemQuantityResponse, {jsonType: SetItemQuantityResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 11);
+  messageDesc(file_mall_cart_v1_cart, 12);
 
 /**
  * @generated from message mall.cart.v1.RemoveItemRequest
@@ -782,7 +901,7 @@ export type RemoveItemRequestJson = {
  * Use `create(RemoveItemRequestSchema)` to create a new message.
  */
 export const RemoveItemRequestSchema: GenMessage<RemoveItemRequest, {jsonType: RemoveItemRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 12);
+  messageDesc(file_mall_cart_v1_cart, 13);
 
 /**
  * @generated from message mall.cart.v1.RemoveItemResponse
@@ -813,7 +932,7 @@ export type RemoveItemResponseJson = {
  * Use `create(RemoveItemResponseSchema)` to create a new message.
  */
 export const RemoveItemResponseSchema: GenMessage<RemoveItemResponse, {jsonType: RemoveItemResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 13);
+  messageDesc(file_mall_cart_v1_cart, 14);
 
 /**
  * @generated from message mall.cart.v1.EmptyCartRequest
@@ -858,7 +977,7 @@ export type EmptyCartRequestJson = {
  * Use `create(EmptyCartRequestSchema)` to create a new message.
  */
 export const EmptyCartRequestSchema: GenMessage<EmptyCartRequest, {jsonType: EmptyCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 14);
+  messageDesc(file_mall_cart_v1_cart, 15);
 
 /**
  * @generated from message mall.cart.v1.EmptyCartResponse
@@ -889,7 +1008,7 @@ export type EmptyCartResponseJson = {
  * Use `create(EmptyCartResponseSchema)` to create a new message.
  */
 export const EmptyCartResponseSchema: GenMessage<EmptyCartResponse, {jsonType: EmptyCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 15);
+  messageDesc(file_mall_cart_v1_cart, 16);
 
 /**
  * @generated from message mall.cart.v1.LockCartRequest
@@ -934,7 +1053,7 @@ export type LockCartRequestJson = {
  * Use `create(LockCartRequestSchema)` to create a new message.
  */
 export const LockCartRequestSchema: GenMessage<LockCartRequest, {jsonType: LockCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 16);
+  messageDesc(file_mall_cart_v1_cart, 17);
 
 /**
  * @generated from message mall.cart.v1.LockCartResponse
@@ -946,6 +1065,13 @@ export type LockCartResponse = Message<"mall.cart.v1.LockCartResponse"> & {
    * @generated from field: repeated mall.cart.v1.LockedItem items = 1;
    */
   items: LockedItem[];
+
+  /**
+   * The coupon on the cart; absent without one.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 2;
+   */
+  coupon?: Coupon | undefined;
 };
 
 /**
@@ -958,6 +1084,13 @@ export type LockCartResponseJson = {
    * @generated from field: repeated mall.cart.v1.LockedItem items = 1;
    */
   items?: LockedItemJson[];
+
+  /**
+   * The coupon on the cart; absent without one.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 2;
+   */
+  coupon?: CouponJson;
 };
 
 /**
@@ -965,7 +1098,7 @@ export type LockCartResponseJson = {
  * Use `create(LockCartResponseSchema)` to create a new message.
  */
 export const LockCartResponseSchema: GenMessage<LockCartResponse, {jsonType: LockCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 17);
+  messageDesc(file_mall_cart_v1_cart, 18);
 
 /**
  * A line of a locked cart.
@@ -1014,7 +1147,527 @@ export type LockedItemJson = {
  * Use `create(LockedItemSchema)` to create a new message.
  */
 export const LockedItemSchema: GenMessage<LockedItem, {jsonType: LockedItemJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 18);
+  messageDesc(file_mall_cart_v1_cart, 19);
+
+/**
+ * @generated from message mall.cart.v1.ClaimCartRequest
+ */
+export type ClaimCartRequest = Message<"mall.cart.v1.ClaimCartRequest"> & {
+  /**
+   * Id of the guest's cart.
+   *
+   * @generated from field: string cart_id = 1;
+   */
+  cartId: string;
+};
+
+/**
+ * @generated from message mall.cart.v1.ClaimCartRequest
+ */
+export type ClaimCartRequestJson = {
+  /**
+   * Id of the guest's cart.
+   *
+   * @generated from field: string cart_id = 1;
+   */
+  cartId?: string;
+};
+
+/**
+ * Describes the message mall.cart.v1.ClaimCartRequest.
+ * Use `create(ClaimCartRequestSchema)` to create a new message.
+ */
+export const ClaimCartRequestSchema: GenMessage<ClaimCartRequest, {jsonType: ClaimCartRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 20);
+
+/**
+ * @generated from message mall.cart.v1.ClaimCartResponse
+ */
+export type ClaimCartResponse = Message<"mall.cart.v1.ClaimCartResponse"> & {
+  /**
+   * The user's cart.
+   *
+   * @generated from field: mall.cart.v1.Cart cart = 1;
+   */
+  cart?: Cart | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.ClaimCartResponse
+ */
+export type ClaimCartResponseJson = {
+  /**
+   * The user's cart.
+   *
+   * @generated from field: mall.cart.v1.Cart cart = 1;
+   */
+  cart?: CartJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.ClaimCartResponse.
+ * Use `create(ClaimCartResponseSchema)` to create a new message.
+ */
+export const ClaimCartResponseSchema: GenMessage<ClaimCartResponse, {jsonType: ClaimCartResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 21);
+
+/**
+ * @generated from message mall.cart.v1.ApplyCouponRequest
+ */
+export type ApplyCouponRequest = Message<"mall.cart.v1.ApplyCouponRequest"> & {
+  /**
+   * Id of the cart.
+   *
+   * @generated from field: string cart_id = 1;
+   */
+  cartId: string;
+
+  /**
+   * Code of the coupon; case does not matter.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * The cart version this change is based on; another one is refused with VERSION_MISMATCH. REST: If-Match.
+   *
+   * @generated from field: optional int32 expected_version = 3;
+   */
+  expectedVersion?: number | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.ApplyCouponRequest
+ */
+export type ApplyCouponRequestJson = {
+  /**
+   * Id of the cart.
+   *
+   * @generated from field: string cart_id = 1;
+   */
+  cartId?: string;
+
+  /**
+   * Code of the coupon; case does not matter.
+   *
+   * @generated from field: string code = 2;
+   */
+  code?: string;
+
+  /**
+   * The cart version this change is based on; another one is refused with VERSION_MISMATCH. REST: If-Match.
+   *
+   * @generated from field: optional int32 expected_version = 3;
+   */
+  expectedVersion?: number;
+};
+
+/**
+ * Describes the message mall.cart.v1.ApplyCouponRequest.
+ * Use `create(ApplyCouponRequestSchema)` to create a new message.
+ */
+export const ApplyCouponRequestSchema: GenMessage<ApplyCouponRequest, {jsonType: ApplyCouponRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 22);
+
+/**
+ * @generated from message mall.cart.v1.ApplyCouponResponse
+ */
+export type ApplyCouponResponse = Message<"mall.cart.v1.ApplyCouponResponse"> & {
+  /**
+   * The changed cart.
+   *
+   * @generated from field: mall.cart.v1.Cart cart = 1;
+   */
+  cart?: Cart | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.ApplyCouponResponse
+ */
+export type ApplyCouponResponseJson = {
+  /**
+   * The changed cart.
+   *
+   * @generated from field: mall.cart.v1.Cart cart = 1;
+   */
+  cart?: CartJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.ApplyCouponResponse.
+ * Use `create(ApplyCouponResponseSchema)` to create a new message.
+ */
+export const ApplyCouponResponseSchema: GenMessage<ApplyCouponResponse, {jsonType: ApplyCouponResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 23);
+
+/**
+ * @generated from message mall.cart.v1.RemoveCouponRequest
+ */
+export type RemoveCouponRequest = Message<"mall.cart.v1.RemoveCouponRequest"> & {
+  /**
+   * Id of the cart.
+   *
+   * @generated from field: string cart_id = 1;
+   */
+  cartId: string;
+
+  /**
+   * The cart version this change is based on; another one is refused with VERSION_MISMATCH. REST: If-Match.
+   *
+   * @generated from field: optional int32 expected_version = 2;
+   */
+  expectedVersion?: number | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.RemoveCouponRequest
+ */
+export type RemoveCouponRequestJson = {
+  /**
+   * Id of the cart.
+   *
+   * @generated from field: string cart_id = 1;
+   */
+  cartId?: string;
+
+  /**
+   * The cart version this change is based on; another one is refused with VERSION_MISMATCH. REST: If-Match.
+   *
+   * @generated from field: optional int32 expected_version = 2;
+   */
+  expectedVersion?: number;
+};
+
+/**
+ * Describes the message mall.cart.v1.RemoveCouponRequest.
+ * Use `create(RemoveCouponRequestSchema)` to create a new message.
+ */
+export const RemoveCouponRequestSchema: GenMessage<RemoveCouponRequest, {jsonType: RemoveCouponRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 24);
+
+/**
+ * @generated from message mall.cart.v1.RemoveCouponResponse
+ */
+export type RemoveCouponResponse = Message<"mall.cart.v1.RemoveCouponResponse"> & {
+  /**
+   * The changed cart.
+   *
+   * @generated from field: mall.cart.v1.Cart cart = 1;
+   */
+  cart?: Cart | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.RemoveCouponResponse
+ */
+export type RemoveCouponResponseJson = {
+  /**
+   * The changed cart.
+   *
+   * @generated from field: mall.cart.v1.Cart cart = 1;
+   */
+  cart?: CartJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.RemoveCouponResponse.
+ * Use `create(RemoveCouponResponseSchema)` to create a new message.
+ */
+export const RemoveCouponResponseSchema: GenMessage<RemoveCouponResponse, {jsonType: RemoveCouponResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 25);
+
+/**
+ * @generated from message mall.cart.v1.CreateCouponRequest
+ */
+export type CreateCouponRequest = Message<"mall.cart.v1.CreateCouponRequest"> & {
+  /**
+   * What the customer types; stored in upper case.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * Amount off, more than 0, in the mall's currency.
+   *
+   * @generated from field: mall.common.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * How many purchases may use it.
+   *
+   * @generated from field: int32 redemption_limit = 3;
+   */
+  redemptionLimit: number;
+
+  /**
+   * When it ends; never when absent.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.CreateCouponRequest
+ */
+export type CreateCouponRequestJson = {
+  /**
+   * What the customer types; stored in upper case.
+   *
+   * @generated from field: string code = 1;
+   */
+  code?: string;
+
+  /**
+   * Amount off, more than 0, in the mall's currency.
+   *
+   * @generated from field: mall.common.v1.Money amount = 2;
+   */
+  amount?: MoneyJson;
+
+  /**
+   * How many purchases may use it.
+   *
+   * @generated from field: int32 redemption_limit = 3;
+   */
+  redemptionLimit?: number;
+
+  /**
+   * When it ends; never when absent.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.CreateCouponRequest.
+ * Use `create(CreateCouponRequestSchema)` to create a new message.
+ */
+export const CreateCouponRequestSchema: GenMessage<CreateCouponRequest, {jsonType: CreateCouponRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 26);
+
+/**
+ * @generated from message mall.cart.v1.CreateCouponResponse
+ */
+export type CreateCouponResponse = Message<"mall.cart.v1.CreateCouponResponse"> & {
+  /**
+   * The coupon.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 1;
+   */
+  coupon?: Coupon | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.CreateCouponResponse
+ */
+export type CreateCouponResponseJson = {
+  /**
+   * The coupon.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 1;
+   */
+  coupon?: CouponJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.CreateCouponResponse.
+ * Use `create(CreateCouponResponseSchema)` to create a new message.
+ */
+export const CreateCouponResponseSchema: GenMessage<CreateCouponResponse, {jsonType: CreateCouponResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 27);
+
+/**
+ * @generated from message mall.cart.v1.GetCouponRequest
+ */
+export type GetCouponRequest = Message<"mall.cart.v1.GetCouponRequest"> & {
+  /**
+   * Code of the coupon; case does not matter.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * @generated from message mall.cart.v1.GetCouponRequest
+ */
+export type GetCouponRequestJson = {
+  /**
+   * Code of the coupon; case does not matter.
+   *
+   * @generated from field: string code = 1;
+   */
+  code?: string;
+};
+
+/**
+ * Describes the message mall.cart.v1.GetCouponRequest.
+ * Use `create(GetCouponRequestSchema)` to create a new message.
+ */
+export const GetCouponRequestSchema: GenMessage<GetCouponRequest, {jsonType: GetCouponRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 28);
+
+/**
+ * @generated from message mall.cart.v1.GetCouponResponse
+ */
+export type GetCouponResponse = Message<"mall.cart.v1.GetCouponResponse"> & {
+  /**
+   * The coupon.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 1;
+   */
+  coupon?: Coupon | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.GetCouponResponse
+ */
+export type GetCouponResponseJson = {
+  /**
+   * The coupon.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 1;
+   */
+  coupon?: CouponJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.GetCouponResponse.
+ * Use `create(GetCouponResponseSchema)` to create a new message.
+ */
+export const GetCouponResponseSchema: GenMessage<GetCouponResponse, {jsonType: GetCouponResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 29);
+
+/**
+ * @generated from message mall.cart.v1.RedeemCouponRequest
+ */
+export type RedeemCouponRequest = Message<"mall.cart.v1.RedeemCouponRequest"> & {
+  /**
+   * Code of the coupon.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * The checkout that redeems it; one coupon a checkout.
+   *
+   * @generated from field: string checkout_id = 2;
+   */
+  checkoutId: string;
+};
+
+/**
+ * @generated from message mall.cart.v1.RedeemCouponRequest
+ */
+export type RedeemCouponRequestJson = {
+  /**
+   * Code of the coupon.
+   *
+   * @generated from field: string code = 1;
+   */
+  code?: string;
+
+  /**
+   * The checkout that redeems it; one coupon a checkout.
+   *
+   * @generated from field: string checkout_id = 2;
+   */
+  checkoutId?: string;
+};
+
+/**
+ * Describes the message mall.cart.v1.RedeemCouponRequest.
+ * Use `create(RedeemCouponRequestSchema)` to create a new message.
+ */
+export const RedeemCouponRequestSchema: GenMessage<RedeemCouponRequest, {jsonType: RedeemCouponRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 30);
+
+/**
+ * @generated from message mall.cart.v1.RedeemCouponResponse
+ */
+export type RedeemCouponResponse = Message<"mall.cart.v1.RedeemCouponResponse"> & {
+  /**
+   * The coupon.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 1;
+   */
+  coupon?: Coupon | undefined;
+};
+
+/**
+ * @generated from message mall.cart.v1.RedeemCouponResponse
+ */
+export type RedeemCouponResponseJson = {
+  /**
+   * The coupon.
+   *
+   * @generated from field: mall.cart.v1.Coupon coupon = 1;
+   */
+  coupon?: CouponJson;
+};
+
+/**
+ * Describes the message mall.cart.v1.RedeemCouponResponse.
+ * Use `create(RedeemCouponResponseSchema)` to create a new message.
+ */
+export const RedeemCouponResponseSchema: GenMessage<RedeemCouponResponse, {jsonType: RedeemCouponResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 31);
+
+/**
+ * @generated from message mall.cart.v1.ReleaseCouponRequest
+ */
+export type ReleaseCouponRequest = Message<"mall.cart.v1.ReleaseCouponRequest"> & {
+  /**
+   * The checkout that redeemed.
+   *
+   * @generated from field: string checkout_id = 1;
+   */
+  checkoutId: string;
+};
+
+/**
+ * @generated from message mall.cart.v1.ReleaseCouponRequest
+ */
+export type ReleaseCouponRequestJson = {
+  /**
+   * The checkout that redeemed.
+   *
+   * @generated from field: string checkout_id = 1;
+   */
+  checkoutId?: string;
+};
+
+/**
+ * Describes the message mall.cart.v1.ReleaseCouponRequest.
+ * Use `create(ReleaseCouponRequestSchema)` to create a new message.
+ */
+export const ReleaseCouponRequestSchema: GenMessage<ReleaseCouponRequest, {jsonType: ReleaseCouponRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 32);
+
+/**
+ * @generated from message mall.cart.v1.ReleaseCouponResponse
+ */
+export type ReleaseCouponResponse = Message<"mall.cart.v1.ReleaseCouponResponse"> & {
+};
+
+/**
+ * @generated from message mall.cart.v1.ReleaseCouponResponse
+ */
+export type ReleaseCouponResponseJson = {
+};
+
+/**
+ * Describes the message mall.cart.v1.ReleaseCouponResponse.
+ * Use `create(ReleaseCouponResponseSchema)` to create a new message.
+ */
+export const ReleaseCouponResponseSchema: GenMessage<ReleaseCouponResponse, {jsonType: ReleaseCouponResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_cart_v1_cart, 33);
 
 /**
  * @generated from message mall.cart.v1.UnlockCartRequest
@@ -1059,7 +1712,7 @@ export type UnlockCartRequestJson = {
  * Use `create(UnlockCartRequestSchema)` to create a new message.
  */
 export const UnlockCartRequestSchema: GenMessage<UnlockCartRequest, {jsonType: UnlockCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 19);
+  messageDesc(file_mall_cart_v1_cart, 34);
 
 /**
  * @generated from message mall.cart.v1.UnlockCartResponse
@@ -1078,7 +1731,7 @@ export type UnlockCartResponseJson = {
  * Use `create(UnlockCartResponseSchema)` to create a new message.
  */
 export const UnlockCartResponseSchema: GenMessage<UnlockCartResponse, {jsonType: UnlockCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 20);
+  messageDesc(file_mall_cart_v1_cart, 35);
 
 /**
  * @generated from message mall.cart.v1.ConvertCartRequest
@@ -1123,7 +1776,7 @@ export type ConvertCartRequestJson = {
  * Use `create(ConvertCartRequestSchema)` to create a new message.
  */
 export const ConvertCartRequestSchema: GenMessage<ConvertCartRequest, {jsonType: ConvertCartRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 21);
+  messageDesc(file_mall_cart_v1_cart, 36);
 
 /**
  * @generated from message mall.cart.v1.ConvertCartResponse
@@ -1142,7 +1795,7 @@ export type ConvertCartResponseJson = {
  * Use `create(ConvertCartResponseSchema)` to create a new message.
  */
 export const ConvertCartResponseSchema: GenMessage<ConvertCartResponse, {jsonType: ConvertCartResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_cart_v1_cart, 22);
+  messageDesc(file_mall_cart_v1_cart, 37);
 
 /**
  * Life of a cart.
@@ -1314,6 +1967,80 @@ export const CartService: GenService<{
     output: typeof EmptyCartResponseSchema;
   },
   /**
+   * Merges a guest's cart, named by its id and held by its secret (X-Cart-Secret), into the signed-in user's open cart
+   * and returns that one: quantities of a variant that is in both are added up to the limit of a line, nothing is
+   * lost, and repeating it changes nothing more. Without an open cart of the user, the guest's becomes the user's.
+   *
+   * @generated from rpc mall.cart.v1.CartService.ClaimCart
+   */
+  claimCart: {
+    methodKind: "unary";
+    input: typeof ClaimCartRequestSchema;
+    output: typeof ClaimCartResponseSchema;
+  },
+  /**
+   * Puts a coupon on the cart, in place of the one it has. Unknown, expired or used up: COUPON_NOT_APPLICABLE.
+   * Whether one is left is decided by PlaceOrder.
+   *
+   * @generated from rpc mall.cart.v1.CartService.ApplyCoupon
+   */
+  applyCoupon: {
+    methodKind: "unary";
+    input: typeof ApplyCouponRequestSchema;
+    output: typeof ApplyCouponResponseSchema;
+  },
+  /**
+   * Takes the coupon off the cart.
+   *
+   * @generated from rpc mall.cart.v1.CartService.RemoveCoupon
+   */
+  removeCoupon: {
+    methodKind: "unary";
+    input: typeof RemoveCouponRequestSchema;
+    output: typeof RemoveCouponResponseSchema;
+  },
+  /**
+   * Creates a coupon. A code that exists: COUPON_CODE_TAKEN.
+   *
+   * @generated from rpc mall.cart.v1.CartService.CreateCoupon
+   */
+  createCoupon: {
+    methodKind: "unary";
+    input: typeof CreateCouponRequestSchema;
+    output: typeof CreateCouponResponseSchema;
+  },
+  /**
+   * Reads a coupon and how often it was redeemed.
+   *
+   * @generated from rpc mall.cart.v1.CartService.GetCoupon
+   */
+  getCoupon: {
+    methodKind: "unary";
+    input: typeof GetCouponRequestSchema;
+    output: typeof GetCouponResponseSchema;
+  },
+  /**
+   * Redeems a coupon for one checkout. None left, expired or unknown: COUPON_NOT_APPLICABLE. Redeeming again for the
+   * same checkout changes nothing; a redemption that was released already: COUPON_NOT_APPLICABLE.
+   *
+   * @generated from rpc mall.cart.v1.CartService.RedeemCoupon
+   */
+  redeemCoupon: {
+    methodKind: "unary";
+    input: typeof RedeemCouponRequestSchema;
+    output: typeof RedeemCouponResponseSchema;
+  },
+  /**
+   * Gives the redemption of a checkout back. A checkout without one can no longer redeem.
+   *
+   * @generated from rpc mall.cart.v1.CartService.ReleaseCoupon
+   */
+  releaseCoupon: {
+    methodKind: "unary";
+    input: typeof ReleaseCouponRequestSchema;
+    output: typeof ReleaseCouponResponseSchema;
+  },
+  /**
    * Locks the cart for one checkout and returns its lines. The cart must be held by the end user whose credentials
    * the call forwards. Locked by another checkout: CART_LOCKED; bought already: CART_CONVERTED; no lines: CART_EMPTY.
    *
@@ -1325,7 +2052,7 @@ export const CartService: GenService<{
     output: typeof LockCartResponseSchema;
   },
   /**
-   * Opens the cart again, unchanged, after its checkout failed.
+   * Opens the cart again, unchanged, after its checkout failed. A checkout that did not lock it can no longer do so.
    *
    * @generated from rpc mall.cart.v1.CartService.UnlockCart
    */

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/order/v1/events.proto.
  */
 export const file_mall_order_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChptYWxsL29yZGVyL3YxL2V2ZW50cy5wcm90bxINbWFsbC5vcmRlci52MSIfCgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCSIxCglPcmRlclBhaWQSEAoIb3JkZXJfaWQYASABKAkSEgoKcGF5bWVudF9pZBgCIAEoCSIyCg5PcmRlckNhbmNlbGxlZBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAliBnByb3RvMw");
+  fileDesc("ChptYWxsL29yZGVyL3YxL2V2ZW50cy5wcm90bxINbWFsbC5vcmRlci52MSIfCgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCSIxCglPcmRlclBhaWQSEAoIb3JkZXJfaWQYASABKAkSEgoKcGF5bWVudF9pZBgCIAEoCSJHCg5PcmRlckNhbmNlbGxlZBIQCghvcmRlcl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkSEwoLY2hlY2tvdXRfaWQYAyABKAkiIQoNT3JkZXJSZWZ1bmRlZBIQCghvcmRlcl9pZBgBIAEoCWIGcHJvdG8z");
 
 /**
  * An order was created.
@@ -115,6 +115,13 @@ export type OrderCancelled = Message<"mall.order.v1.OrderCancelled"> & {
    * @generated from field: string reason = 2;
    */
   reason: string;
+
+  /**
+   * The checkout that made it.
+   *
+   * @generated from field: string checkout_id = 3;
+   */
+  checkoutId: string;
 };
 
 /**
@@ -136,6 +143,13 @@ export type OrderCancelledJson = {
    * @generated from field: string reason = 2;
    */
   reason?: string;
+
+  /**
+   * The checkout that made it.
+   *
+   * @generated from field: string checkout_id = 3;
+   */
+  checkoutId?: string;
 };
 
 /**
@@ -144,4 +158,39 @@ export type OrderCancelledJson = {
  */
 export const OrderCancelledSchema: GenMessage<OrderCancelled, {jsonType: OrderCancelledJson}> = /*@__PURE__*/
   messageDesc(file_mall_order_v1_events, 2);
+
+/**
+ * All money of an order went back to the customer.
+ *
+ * @generated from message mall.order.v1.OrderRefunded
+ */
+export type OrderRefunded = Message<"mall.order.v1.OrderRefunded"> & {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * All money of an order went back to the customer.
+ *
+ * @generated from message mall.order.v1.OrderRefunded
+ */
+export type OrderRefundedJson = {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+};
+
+/**
+ * Describes the message mall.order.v1.OrderRefunded.
+ * Use `create(OrderRefundedSchema)` to create a new message.
+ */
+export const OrderRefundedSchema: GenMessage<OrderRefunded, {jsonType: OrderRefundedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_events, 3);
 

@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/order/v1/order.proto.
  */
 export const file_mall_order_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChltYWxsL29yZGVyL3YxL29yZGVyLnByb3RvEg1tYWxsLm9yZGVyLnYxIvAECgVPcmRlchIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAkSKAoFc3RhdGUYAyABKA4yGS5tYWxsLm9yZGVyLnYxLk9yZGVyU3RhdGUSEwoLY2hlY2tvdXRfaWQYBCABKAkSIwoFaXRlbXMYBSADKAsyFC5tYWxsLmNvbW1vbi52MS5MaW5lEicKCHN1YnRvdGFsGAYgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSLQoOZGlzY291bnRfdG90YWwYByABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRItCg5zaGlwcGluZ190b3RhbBgIIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EigKCXRheF90b3RhbBgJIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EiQKBXRvdGFsGAogASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSDQoFZW1haWwYCyABKAkSMQoQc2hpcHBpbmdfYWRkcmVzcxgMIAEoCzIXLm1hbGwuY29tbW9uLnYxLkFkZHJlc3MSFwoPc2hpcHBpbmdfb3B0aW9uGA0gASgJEhUKDWNhbmNlbF9yZWFzb24YDiABKAkSDwoHdmVyc2lvbhgPIAEoBRIuCgpjcmVhdGVkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdwYWlkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjYW5jZWxsZWRfYXQYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk0KD0dldE9yZGVyUmVxdWVzdBI6CghvcmRlcl9pZBgBIAEoCUIoukglciMyIV5vcmRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI3ChBHZXRPcmRlclJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQubWFsbC5vcmRlci52MS5PcmRlciJiChFMaXN0T3JkZXJzUmVxdWVzdBIhCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoAUgAiAEBEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGOgHQgwKCl9wYWdlX3NpemUiUwoSTGlzdE9yZGVyc1Jlc3BvbnNlEiQKBm9yZGVycxgBIAMoCzIULm1hbGwub3JkZXIudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqkDChJDcmVhdGVPcmRlclJlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPQoLY2hlY2tvdXRfaWQYAiABKAlCKLpIJXIjMiFeY2hrX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPAoHdXNlcl9pZBgDIAEoCUIrukgo2AEBciMyIV51c3JfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIwCgVpdGVtcxgEIAMoCzIULm1hbGwuY29tbW9uLnYxLkxpbmVCC7pICJIBBQgBEMgBEi4KBnRvdGFscxgFIAEoCzIWLm1hbGwuY29tbW9uLnYxLlRvdGFsc0IGukgDyAEBEhkKBWVtYWlsGAYgASgJQgq6SAdyBRABGP4BEjkKEHNoaXBwaW5nX2FkZHJlc3MYByABKAsyFy5tYWxsLmNvbW1vbi52MS5BZGRyZXNzQga6SAPIAQESIgoPc2hpcHBpbmdfb3B0aW9uGAggASgJQgm6SAZyBBABGDIiOgoTQ3JlYXRlT3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULm1hbGwub3JkZXIudjEuT3JkZXIikAEKFE1hcmtPcmRlclBhaWRSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXm9yZF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjwKCnBheW1lbnRfaWQYAiABKAlCKLpIJXIjMiFecGF5X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiPAoVTWFya09yZGVyUGFpZFJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQubWFsbC5vcmRlci52MS5PcmRlciJrChJDYW5jZWxPcmRlclJlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSGQoGcmVhc29uGAIgASgJQgm6SAZyBBABGGQiOgoTQ2FuY2VsT3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULm1hbGwub3JkZXIudjEuT3JkZXIq5AEKCk9yZGVyU3RhdGUSGwoXT1JERVJfU1RBVEVfVU5TUEVDSUZJRUQQABIfChtPUkRFUl9TVEFURV9QRU5ESU5HX1BBWU1FTlQQARIUChBPUkRFUl9TVEFURV9QQUlEEAISFwoTT1JERVJfU1RBVEVfU0hJUFBFRBADEhkKFU9SREVSX1NUQVRFX0RFTElWRVJFRBAEEhkKFU9SREVSX1NUQVRFX0NPTVBMRVRFRBAFEhkKFU9SREVSX1NUQVRFX0NBTkNFTExFRBAGEhgKFE9SREVSX1NUQVRFX1JFRlVOREVEEAcywwQKDE9yZGVyU2VydmljZRJ+CghHZXRPcmRlchIeLm1hbGwub3JkZXIudjEuR2V0T3JkZXJSZXF1ZXN0Gh8ubWFsbC5vcmRlci52MS5HZXRPcmRlclJlc3BvbnNlIjGKtRgQCAIaCGNoZWNrb3V0IAEwAoLT5JMCFxIVL3YxL29yZGVycy97b3JkZXJfaWR9Em8KCkxpc3RPcmRlcnMSIC5tYWxsLm9yZGVyLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GiEubWFsbC5vcmRlci52MS5MaXN0T3JkZXJzUmVzcG9uc2UiHIq1GAYIAyABMAKC0+STAgwSCi92MS9vcmRlcnMSaAoLQ3JlYXRlT3JkZXISIS5tYWxsLm9yZGVyLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBoiLm1hbGwub3JkZXIudjEuQ3JlYXRlT3JkZXJSZXNwb25zZSISirUYDggFGghjaGVja291dCACEm4KDU1hcmtPcmRlclBhaWQSIy5tYWxsLm9yZGVyLnYxLk1hcmtPcmRlclBhaWRSZXF1ZXN0GiQubWFsbC5vcmRlci52MS5NYXJrT3JkZXJQYWlkUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJoCgtDYW5jZWxPcmRlchIhLm1hbGwub3JkZXIudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GiIubWFsbC5vcmRlci52MS5DYW5jZWxPcmRlclJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAJiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_address, file_mall_common_v1_line, file_mall_common_v1_money, file_mall_common_v1_options]);
+  fileDesc("ChltYWxsL29yZGVyL3YxL29yZGVyLnByb3RvEg1tYWxsLm9yZGVyLnYxIs8FCgVPcmRlchIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAkSKAoFc3RhdGUYAyABKA4yGS5tYWxsLm9yZGVyLnYxLk9yZGVyU3RhdGUSEwoLY2hlY2tvdXRfaWQYBCABKAkSIwoFaXRlbXMYBSADKAsyFC5tYWxsLmNvbW1vbi52MS5MaW5lEicKCHN1YnRvdGFsGAYgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSLQoOZGlzY291bnRfdG90YWwYByABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRItCg5zaGlwcGluZ190b3RhbBgIIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EigKCXRheF90b3RhbBgJIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EiQKBXRvdGFsGAogASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSDQoFZW1haWwYCyABKAkSMQoQc2hpcHBpbmdfYWRkcmVzcxgMIAEoCzIXLm1hbGwuY29tbW9uLnYxLkFkZHJlc3MSFwoPc2hpcHBpbmdfb3B0aW9uGA0gASgJEhUKDWNhbmNlbF9yZWFzb24YDiABKAkSDwoHdmVyc2lvbhgPIAEoBRIuCgpjcmVhdGVkX2F0GBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdwYWlkX2F0GBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxjYW5jZWxsZWRfYXQYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KDnJlZnVuZGVkX3RvdGFsGBQgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkiXgoKT3JkZXJFdmVudBIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEg4KBmRldGFpbBgDIAEoCRImCgJhdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiowEKFkxpc3RPcmRlckV2ZW50c1JlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSIQoJcGFnZV9zaXplGAIgASgFQgm6SAYaBBhkKAFIAIgBARIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxjoB0IMCgpfcGFnZV9zaXplIl0KF0xpc3RPcmRlckV2ZW50c1Jlc3BvbnNlEikKBmV2ZW50cxgBIAMoCzIZLm1hbGwub3JkZXIudjEuT3JkZXJFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVgoYQmVnaW5PcmRlclBheW1lbnRSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXm9yZF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIhsKGUJlZ2luT3JkZXJQYXltZW50UmVzcG9uc2UijAEKFkVuZE9yZGVyUGF5bWVudFJlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSNgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBASIZChdFbmRPcmRlclBheW1lbnRSZXNwb25zZSJsChNBYmFuZG9uT3JkZXJSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXm9yZF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEhkKBnJlYXNvbhgCIAEoCUIJukgGcgQQARhkIhYKFEFiYW5kb25PcmRlclJlc3BvbnNlIk0KD0dldE9yZGVyUmVxdWVzdBI6CghvcmRlcl9pZBgBIAEoCUIoukglciMyIV5vcmRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI3ChBHZXRPcmRlclJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQubWFsbC5vcmRlci52MS5PcmRlciJiChFMaXN0T3JkZXJzUmVxdWVzdBIhCglwYWdlX3NpemUYASABKAVCCbpIBhoEGGQoAUgAiAEBEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGOgHQgwKCl9wYWdlX3NpemUiUwoSTGlzdE9yZGVyc1Jlc3BvbnNlEiQKBm9yZGVycxgBIAMoCzIULm1hbGwub3JkZXIudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJItkDChJDcmVhdGVPcmRlclJlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPQoLY2hlY2tvdXRfaWQYAiABKAlCKLpIJXIjMiFeY2hrX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPAoHdXNlcl9pZBgDIAEoCUIrukgo2AEBciMyIV51c3JfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIwCgVpdGVtcxgEIAMoCzIULm1hbGwuY29tbW9uLnYxLkxpbmVCC7pICJIBBQgBEMgBEi4KBnRvdGFscxgFIAEoCzIWLm1hbGwuY29tbW9uLnYxLlRvdGFsc0IGukgDyAEBEhkKBWVtYWlsGAYgASgJQgq6SAdyBRABGP4BEjkKEHNoaXBwaW5nX2FkZHJlc3MYByABKAsyFy5tYWxsLmNvbW1vbi52MS5BZGRyZXNzQga6SAPIAQESIgoPc2hpcHBpbmdfb3B0aW9uGAggASgJQgm6SAZyBBABGDISLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoTQ3JlYXRlT3JkZXJSZXNwb25zZRIjCgVvcmRlchgBIAEoCzIULm1hbGwub3JkZXIudjEuT3JkZXIikAEKFE1hcmtPcmRlclBhaWRSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXm9yZF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjwKCnBheW1lbnRfaWQYAiABKAlCKLpIJXIjMiFecGF5X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiPAoVTWFya09yZGVyUGFpZFJlc3BvbnNlEiMKBW9yZGVyGAEgASgLMhQubWFsbC5vcmRlci52MS5PcmRlciJpChJDYW5jZWxPcmRlclJlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSFwoGcmVhc29uGAIgASgJQge6SARyAhhkIjoKE0NhbmNlbE9yZGVyUmVzcG9uc2USIwoFb3JkZXIYASABKAsyFC5tYWxsLm9yZGVyLnYxLk9yZGVyKuQBCgpPcmRlclN0YXRlEhsKF09SREVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASHwobT1JERVJfU1RBVEVfUEVORElOR19QQVlNRU5UEAESFAoQT1JERVJfU1RBVEVfUEFJRBACEhcKE09SREVSX1NUQVRFX1NISVBQRUQQAxIZChVPUkRFUl9TVEFURV9ERUxJVkVSRUQQBBIZChVPUkRFUl9TVEFURV9DT01QTEVURUQQBRIZChVPUkRFUl9TVEFURV9DQU5DRUxMRUQQBhIYChRPUkRFUl9TVEFURV9SRUZVTkRFRBAHMtUICgxPcmRlclNlcnZpY2USfgoIR2V0T3JkZXISHi5tYWxsLm9yZGVyLnYxLkdldE9yZGVyUmVxdWVzdBofLm1hbGwub3JkZXIudjEuR2V0T3JkZXJSZXNwb25zZSIxirUYEAgCGghjaGVja291dCABMAKC0+STAhcSFS92MS9vcmRlcnMve29yZGVyX2lkfRJvCgpMaXN0T3JkZXJzEiAubWFsbC5vcmRlci52MS5MaXN0T3JkZXJzUmVxdWVzdBohLm1hbGwub3JkZXIudjEuTGlzdE9yZGVyc1Jlc3BvbnNlIhyKtRgGCAMgATACgtPkkwIMEgovdjEvb3JkZXJzEpABCg9MaXN0T3JkZXJFdmVudHMSJS5tYWxsLm9yZGVyLnYxLkxpc3RPcmRlckV2ZW50c1JlcXVlc3QaJi5tYWxsLm9yZGVyLnYxLkxpc3RPcmRlckV2ZW50c1Jlc3BvbnNlIi6KtRgGCAIgATACgtPkkwIeEhwvdjEvb3JkZXJzL3tvcmRlcl9pZH0vZXZlbnRzEmgKC0NyZWF0ZU9yZGVyEiEubWFsbC5vcmRlci52MS5DcmVhdGVPcmRlclJlcXVlc3QaIi5tYWxsLm9yZGVyLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJ6ChFCZWdpbk9yZGVyUGF5bWVudBInLm1hbGwub3JkZXIudjEuQmVnaW5PcmRlclBheW1lbnRSZXF1ZXN0GigubWFsbC5vcmRlci52MS5CZWdpbk9yZGVyUGF5bWVudFJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAISdAoPRW5kT3JkZXJQYXltZW50EiUubWFsbC5vcmRlci52MS5FbmRPcmRlclBheW1lbnRSZXF1ZXN0GiYubWFsbC5vcmRlci52MS5FbmRPcmRlclBheW1lbnRSZXNwb25zZSISirUYDggFGghjaGVja291dCACEm4KDU1hcmtPcmRlclBhaWQSIy5tYWxsLm9yZGVyLnYxLk1hcmtPcmRlclBhaWRSZXF1ZXN0GiQubWFsbC5vcmRlci52MS5NYXJrT3JkZXJQYWlkUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhKHAQoLQ2FuY2VsT3JkZXISIS5tYWxsLm9yZGVyLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBoiLm1hbGwub3JkZXIudjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIxirUYBggCIAIwAoLT5JMCIToBKiIcL3YxL29yZGVycy97b3JkZXJfaWR9L2NhbmNlbBJrCgxBYmFuZG9uT3JkZXISIi5tYWxsLm9yZGVyLnYxLkFiYW5kb25PcmRlclJlcXVlc3QaIy5tYWxsLm9yZGVyLnYxLkFiYW5kb25PcmRlclJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAJiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_address, file_mall_common_v1_line, file_mall_common_v1_money, file_mall_common_v1_options]);
 
 /**
  * A snapshot of what was bought.
@@ -154,6 +154,20 @@ export type Order = Message<"mall.order.v1.Order"> & {
    * @generated from field: google.protobuf.Timestamp cancelled_at = 18;
    */
   cancelledAt?: Timestamp | undefined;
+
+  /**
+   * When an unpaid order is cancelled by itself; absent unless it waits for the customer.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 19;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Money that went back to the customer.
+   *
+   * @generated from field: mall.common.v1.Money refunded_total = 20;
+   */
+  refundedTotal?: Money | undefined;
 };
 
 /**
@@ -287,6 +301,20 @@ export type OrderJson = {
    * @generated from field: google.protobuf.Timestamp cancelled_at = 18;
    */
   cancelledAt?: TimestampJson;
+
+  /**
+   * When an unpaid order is cancelled by itself; absent unless it waits for the customer.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 19;
+   */
+  expiresAt?: TimestampJson;
+
+  /**
+   * Money that went back to the customer.
+   *
+   * @generated from field: mall.common.v1.Money refunded_total = 20;
+   */
+  refundedTotal?: MoneyJson;
 };
 
 /**
@@ -295,6 +323,365 @@ export type OrderJson = {
  */
 export const OrderSchema: GenMessage<Order, {jsonType: OrderJson}> = /*@__PURE__*/
   messageDesc(file_mall_order_v1_order, 0);
+
+/**
+ * Something that happened to an order.
+ *
+ * @generated from message mall.order.v1.OrderEvent
+ */
+export type OrderEvent = Message<"mall.order.v1.OrderEvent"> & {
+  /**
+   * Id of the event (a UUID).
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What: placed, paid, cancelled, refunded and so on.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * More about it, such as the reason of a cancellation; empty otherwise.
+   *
+   * @generated from field: string detail = 3;
+   */
+  detail: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 4;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * Something that happened to an order.
+ *
+ * @generated from message mall.order.v1.OrderEvent
+ */
+export type OrderEventJson = {
+  /**
+   * Id of the event (a UUID).
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * What: placed, paid, cancelled, refunded and so on.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind?: string;
+
+  /**
+   * More about it, such as the reason of a cancellation; empty otherwise.
+   *
+   * @generated from field: string detail = 3;
+   */
+  detail?: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 4;
+   */
+  at?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.order.v1.OrderEvent.
+ * Use `create(OrderEventSchema)` to create a new message.
+ */
+export const OrderEventSchema: GenMessage<OrderEvent, {jsonType: OrderEventJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 1);
+
+/**
+ * @generated from message mall.order.v1.ListOrderEventsRequest
+ */
+export type ListOrderEventsRequest = Message<"mall.order.v1.ListOrderEventsRequest"> & {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * Events a page, 1 to 100; 20 when absent.
+   *
+   * @generated from field: optional int32 page_size = 2;
+   */
+  pageSize?: number | undefined;
+
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * @generated from message mall.order.v1.ListOrderEventsRequest
+ */
+export type ListOrderEventsRequestJson = {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+
+  /**
+   * Events a page, 1 to 100; 20 when absent.
+   *
+   * @generated from field: optional int32 page_size = 2;
+   */
+  pageSize?: number;
+
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message mall.order.v1.ListOrderEventsRequest.
+ * Use `create(ListOrderEventsRequestSchema)` to create a new message.
+ */
+export const ListOrderEventsRequestSchema: GenMessage<ListOrderEventsRequest, {jsonType: ListOrderEventsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 2);
+
+/**
+ * @generated from message mall.order.v1.ListOrderEventsResponse
+ */
+export type ListOrderEventsResponse = Message<"mall.order.v1.ListOrderEventsResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated mall.order.v1.OrderEvent events = 1;
+   */
+  events: OrderEvent[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * @generated from message mall.order.v1.ListOrderEventsResponse
+ */
+export type ListOrderEventsResponseJson = {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated mall.order.v1.OrderEvent events = 1;
+   */
+  events?: OrderEventJson[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message mall.order.v1.ListOrderEventsResponse.
+ * Use `create(ListOrderEventsResponseSchema)` to create a new message.
+ */
+export const ListOrderEventsResponseSchema: GenMessage<ListOrderEventsResponse, {jsonType: ListOrderEventsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 3);
+
+/**
+ * @generated from message mall.order.v1.BeginOrderPaymentRequest
+ */
+export type BeginOrderPaymentRequest = Message<"mall.order.v1.BeginOrderPaymentRequest"> & {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * @generated from message mall.order.v1.BeginOrderPaymentRequest
+ */
+export type BeginOrderPaymentRequestJson = {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+};
+
+/**
+ * Describes the message mall.order.v1.BeginOrderPaymentRequest.
+ * Use `create(BeginOrderPaymentRequestSchema)` to create a new message.
+ */
+export const BeginOrderPaymentRequestSchema: GenMessage<BeginOrderPaymentRequest, {jsonType: BeginOrderPaymentRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 4);
+
+/**
+ * @generated from message mall.order.v1.BeginOrderPaymentResponse
+ */
+export type BeginOrderPaymentResponse = Message<"mall.order.v1.BeginOrderPaymentResponse"> & {
+};
+
+/**
+ * @generated from message mall.order.v1.BeginOrderPaymentResponse
+ */
+export type BeginOrderPaymentResponseJson = {
+};
+
+/**
+ * Describes the message mall.order.v1.BeginOrderPaymentResponse.
+ * Use `create(BeginOrderPaymentResponseSchema)` to create a new message.
+ */
+export const BeginOrderPaymentResponseSchema: GenMessage<BeginOrderPaymentResponse, {jsonType: BeginOrderPaymentResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 5);
+
+/**
+ * @generated from message mall.order.v1.EndOrderPaymentRequest
+ */
+export type EndOrderPaymentRequest = Message<"mall.order.v1.EndOrderPaymentRequest"> & {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * When it is cancelled by itself unless it is paid before.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * @generated from message mall.order.v1.EndOrderPaymentRequest
+ */
+export type EndOrderPaymentRequestJson = {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+
+  /**
+   * When it is cancelled by itself unless it is paid before.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.order.v1.EndOrderPaymentRequest.
+ * Use `create(EndOrderPaymentRequestSchema)` to create a new message.
+ */
+export const EndOrderPaymentRequestSchema: GenMessage<EndOrderPaymentRequest, {jsonType: EndOrderPaymentRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 6);
+
+/**
+ * @generated from message mall.order.v1.EndOrderPaymentResponse
+ */
+export type EndOrderPaymentResponse = Message<"mall.order.v1.EndOrderPaymentResponse"> & {
+};
+
+/**
+ * @generated from message mall.order.v1.EndOrderPaymentResponse
+ */
+export type EndOrderPaymentResponseJson = {
+};
+
+/**
+ * Describes the message mall.order.v1.EndOrderPaymentResponse.
+ * Use `create(EndOrderPaymentResponseSchema)` to create a new message.
+ */
+export const EndOrderPaymentResponseSchema: GenMessage<EndOrderPaymentResponse, {jsonType: EndOrderPaymentResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 7);
+
+/**
+ * @generated from message mall.order.v1.AbandonOrderRequest
+ */
+export type AbandonOrderRequest = Message<"mall.order.v1.AbandonOrderRequest"> & {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * Why, such as PAYMENT_DECLINED.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * @generated from message mall.order.v1.AbandonOrderRequest
+ */
+export type AbandonOrderRequestJson = {
+  /**
+   * Id of the order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+
+  /**
+   * Why, such as PAYMENT_DECLINED.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason?: string;
+};
+
+/**
+ * Describes the message mall.order.v1.AbandonOrderRequest.
+ * Use `create(AbandonOrderRequestSchema)` to create a new message.
+ */
+export const AbandonOrderRequestSchema: GenMessage<AbandonOrderRequest, {jsonType: AbandonOrderRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 8);
+
+/**
+ * @generated from message mall.order.v1.AbandonOrderResponse
+ */
+export type AbandonOrderResponse = Message<"mall.order.v1.AbandonOrderResponse"> & {
+};
+
+/**
+ * @generated from message mall.order.v1.AbandonOrderResponse
+ */
+export type AbandonOrderResponseJson = {
+};
+
+/**
+ * Describes the message mall.order.v1.AbandonOrderResponse.
+ * Use `create(AbandonOrderResponseSchema)` to create a new message.
+ */
+export const AbandonOrderResponseSchema: GenMessage<AbandonOrderResponse, {jsonType: AbandonOrderResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_order_v1_order, 9);
 
 /**
  * @generated from message mall.order.v1.GetOrderRequest
@@ -325,7 +712,7 @@ export type GetOrderRequestJson = {
  * Use `create(GetOrderRequestSchema)` to create a new message.
  */
 export const GetOrderRequestSchema: GenMessage<GetOrderRequest, {jsonType: GetOrderRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 1);
+  messageDesc(file_mall_order_v1_order, 10);
 
 /**
  * @generated from message mall.order.v1.GetOrderResponse
@@ -356,7 +743,7 @@ export type GetOrderResponseJson = {
  * Use `create(GetOrderResponseSchema)` to create a new message.
  */
 export const GetOrderResponseSchema: GenMessage<GetOrderResponse, {jsonType: GetOrderResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 2);
+  messageDesc(file_mall_order_v1_order, 11);
 
 /**
  * @generated from message mall.order.v1.ListOrdersRequest
@@ -401,7 +788,7 @@ export type ListOrdersRequestJson = {
  * Use `create(ListOrdersRequestSchema)` to create a new message.
  */
 export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest, {jsonType: ListOrdersRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 3);
+  messageDesc(file_mall_order_v1_order, 12);
 
 /**
  * @generated from message mall.order.v1.ListOrdersResponse
@@ -446,7 +833,7 @@ export type ListOrdersResponseJson = {
  * Use `create(ListOrdersResponseSchema)` to create a new message.
  */
 export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse, {jsonType: ListOrdersResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 4);
+  messageDesc(file_mall_order_v1_order, 13);
 
 /**
  * @generated from message mall.order.v1.CreateOrderRequest
@@ -507,6 +894,13 @@ export type CreateOrderRequest = Message<"mall.order.v1.CreateOrderRequest"> & {
    * @generated from field: string shipping_option = 8;
    */
   shippingOption: string;
+
+  /**
+   * When it is cancelled by itself unless it is paid before; absent while it is being paid at once.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 9;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**
@@ -568,6 +962,13 @@ export type CreateOrderRequestJson = {
    * @generated from field: string shipping_option = 8;
    */
   shippingOption?: string;
+
+  /**
+   * When it is cancelled by itself unless it is paid before; absent while it is being paid at once.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 9;
+   */
+  expiresAt?: TimestampJson;
 };
 
 /**
@@ -575,7 +976,7 @@ export type CreateOrderRequestJson = {
  * Use `create(CreateOrderRequestSchema)` to create a new message.
  */
 export const CreateOrderRequestSchema: GenMessage<CreateOrderRequest, {jsonType: CreateOrderRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 5);
+  messageDesc(file_mall_order_v1_order, 14);
 
 /**
  * @generated from message mall.order.v1.CreateOrderResponse
@@ -606,7 +1007,7 @@ export type CreateOrderResponseJson = {
  * Use `create(CreateOrderResponseSchema)` to create a new message.
  */
 export const CreateOrderResponseSchema: GenMessage<CreateOrderResponse, {jsonType: CreateOrderResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 6);
+  messageDesc(file_mall_order_v1_order, 15);
 
 /**
  * @generated from message mall.order.v1.MarkOrderPaidRequest
@@ -651,7 +1052,7 @@ export type MarkOrderPaidRequestJson = {
  * Use `create(MarkOrderPaidRequestSchema)` to create a new message.
  */
 export const MarkOrderPaidRequestSchema: GenMessage<MarkOrderPaidRequest, {jsonType: MarkOrderPaidRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 7);
+  messageDesc(file_mall_order_v1_order, 16);
 
 /**
  * @generated from message mall.order.v1.MarkOrderPaidResponse
@@ -682,7 +1083,7 @@ export type MarkOrderPaidResponseJson = {
  * Use `create(MarkOrderPaidResponseSchema)` to create a new message.
  */
 export const MarkOrderPaidResponseSchema: GenMessage<MarkOrderPaidResponse, {jsonType: MarkOrderPaidResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 8);
+  messageDesc(file_mall_order_v1_order, 17);
 
 /**
  * @generated from message mall.order.v1.CancelOrderRequest
@@ -696,7 +1097,7 @@ export type CancelOrderRequest = Message<"mall.order.v1.CancelOrderRequest"> & {
   orderId: string;
 
   /**
-   * Why, such as PAYMENT_DECLINED.
+   * Why, in the customer's words; CUSTOMER when empty.
    *
    * @generated from field: string reason = 2;
    */
@@ -715,7 +1116,7 @@ export type CancelOrderRequestJson = {
   orderId?: string;
 
   /**
-   * Why, such as PAYMENT_DECLINED.
+   * Why, in the customer's words; CUSTOMER when empty.
    *
    * @generated from field: string reason = 2;
    */
@@ -727,7 +1128,7 @@ export type CancelOrderRequestJson = {
  * Use `create(CancelOrderRequestSchema)` to create a new message.
  */
 export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest, {jsonType: CancelOrderRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 9);
+  messageDesc(file_mall_order_v1_order, 18);
 
 /**
  * @generated from message mall.order.v1.CancelOrderResponse
@@ -758,7 +1159,7 @@ export type CancelOrderResponseJson = {
  * Use `create(CancelOrderResponseSchema)` to create a new message.
  */
 export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse, {jsonType: CancelOrderResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_order_v1_order, 10);
+  messageDesc(file_mall_order_v1_order, 19);
 
 /**
  * Life of an order.
@@ -861,7 +1262,18 @@ export const OrderService: GenService<{
     output: typeof ListOrdersResponseSchema;
   },
   /**
-   * Creates the order of a checkout, unpaid. Creating it again for the same checkout returns the order it has.
+   * Lists what happened to an order of the caller, oldest first.
+   *
+   * @generated from rpc mall.order.v1.OrderService.ListOrderEvents
+   */
+  listOrderEvents: {
+    methodKind: "unary";
+    input: typeof ListOrderEventsRequestSchema;
+    output: typeof ListOrderEventsResponseSchema;
+  },
+  /**
+   * Creates the order of a checkout, unpaid. Creating it again for the same checkout returns the order it has. An
+   * order that was cancelled before it came: ORDER_STATE_INVALID.
    *
    * @generated from rpc mall.order.v1.OrderService.CreateOrder
    */
@@ -869,6 +1281,27 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CreateOrderRequestSchema;
     output: typeof CreateOrderResponseSchema;
+  },
+  /**
+   * Begins to pay an unpaid order, before any money moves: from now on it neither expires nor can be cancelled by the
+   * customer until the payment has an outcome. Cancelled or expired: ORDER_STATE_INVALID.
+   *
+   * @generated from rpc mall.order.v1.OrderService.BeginOrderPayment
+   */
+  beginOrderPayment: {
+    methodKind: "unary";
+    input: typeof BeginOrderPaymentRequestSchema;
+    output: typeof BeginOrderPaymentResponseSchema;
+  },
+  /**
+   * Ends the attempt of BeginOrderPayment without money: the order waits again, until its new expiry.
+   *
+   * @generated from rpc mall.order.v1.OrderService.EndOrderPayment
+   */
+  endOrderPayment: {
+    methodKind: "unary";
+    input: typeof EndOrderPaymentRequestSchema;
+    output: typeof EndOrderPaymentResponseSchema;
   },
   /**
    * Marks an order as paid. ORDER_STATE_INVALID when it was cancelled.
@@ -881,7 +1314,9 @@ export const OrderService: GenService<{
     output: typeof MarkOrderPaidResponseSchema;
   },
   /**
-   * Cancels an unpaid order. Cancelling it again returns it as it is; ORDER_STATE_INVALID when it was paid.
+   * Cancels an order that has not been shipped: its units go back to the shelf, and money that was paid goes back to
+   * the customer. Cancelling it again returns it as it is; shipped or later: ORDER_STATE_INVALID; while a payment
+   * runs: ORDER_PAYMENT_IN_PROGRESS.
    *
    * @generated from rpc mall.order.v1.OrderService.CancelOrder
    */
@@ -889,6 +1324,17 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * Ends the order of a checkout that failed. An order that does not exist yet can no longer be created. Ending it
+   * again returns it as it is; ORDER_STATE_INVALID when it was paid.
+   *
+   * @generated from rpc mall.order.v1.OrderService.AbandonOrder
+   */
+  abandonOrder: {
+    methodKind: "unary";
+    input: typeof AbandonOrderRequestSchema;
+    output: typeof AbandonOrderResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mall_order_v1_order, 0);

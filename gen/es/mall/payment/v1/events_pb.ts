@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/payment/v1/events.proto.
  */
 export const file_mall_payment_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChxtYWxsL3BheW1lbnQvdjEvZXZlbnRzLnByb3RvEg9tYWxsLnBheW1lbnQudjEiNwoPUGF5bWVudENhcHR1cmVkEhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkiSwoNUGF5bWVudEZhaWxlZBISCgpwYXltZW50X2lkGAEgASgJEhAKCG9yZGVyX2lkGAIgASgJEhQKDGRlY2xpbmVfY29kZRgDIAEoCSI1Cg1QYXltZW50Vm9pZGVkEhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAliBnByb3RvMw");
+  fileDesc("ChxtYWxsL3BheW1lbnQvdjEvZXZlbnRzLnByb3RvEg9tYWxsLnBheW1lbnQudjEiNwoPUGF5bWVudENhcHR1cmVkEhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkiSwoNUGF5bWVudEZhaWxlZBISCgpwYXltZW50X2lkGAEgASgJEhAKCG9yZGVyX2lkGAIgASgJEhQKDGRlY2xpbmVfY29kZRgDIAEoCSI1Cg1QYXltZW50Vm9pZGVkEhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkiOQoRUGF5bWVudEF1dGhvcml6ZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIQCghvcmRlcl9pZBgCIAEoCSKbAQoPUGF5bWVudFJlZnVuZGVkEhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSEQoJcmVmdW5kX2lkGAMgASgJEhQKDGFtb3VudF9taW5vchgEIAEoAxIWCg5yZWZ1bmRlZF9taW5vchgFIAEoAxIQCghjdXJyZW5jeRgGIAEoCRIPCgdpbl9mdWxsGAcgASgIYgZwcm90bzM");
 
 /**
  * The provider took the money of a payment.
@@ -172,4 +172,172 @@ export type PaymentVoidedJson = {
  */
 export const PaymentVoidedSchema: GenMessage<PaymentVoided, {jsonType: PaymentVoidedJson}> = /*@__PURE__*/
   messageDesc(file_mall_payment_v1_events, 2);
+
+/**
+ * The provider promised the money of a payment.
+ *
+ * @generated from message mall.payment.v1.PaymentAuthorized
+ */
+export type PaymentAuthorized = Message<"mall.payment.v1.PaymentAuthorized"> & {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * The order it is for.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+};
+
+/**
+ * The provider promised the money of a payment.
+ *
+ * @generated from message mall.payment.v1.PaymentAuthorized
+ */
+export type PaymentAuthorizedJson = {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId?: string;
+
+  /**
+   * The order it is for.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId?: string;
+};
+
+/**
+ * Describes the message mall.payment.v1.PaymentAuthorized.
+ * Use `create(PaymentAuthorizedSchema)` to create a new message.
+ */
+export const PaymentAuthorizedSchema: GenMessage<PaymentAuthorized, {jsonType: PaymentAuthorizedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_events, 3);
+
+/**
+ * Money of a payment went back.
+ *
+ * @generated from message mall.payment.v1.PaymentRefunded
+ */
+export type PaymentRefunded = Message<"mall.payment.v1.PaymentRefunded"> & {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * The order it was for.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * Id of the refund.
+   *
+   * @generated from field: string refund_id = 3;
+   */
+  refundId: string;
+
+  /**
+   * Minor units that this refund sent back.
+   *
+   * @generated from field: int64 amount_minor = 4;
+   */
+  amountMinor: bigint;
+
+  /**
+   * Minor units of the payment that went back so far, this refund included.
+   *
+   * @generated from field: int64 refunded_minor = 5;
+   */
+  refundedMinor: bigint;
+
+  /**
+   * ISO 4217 code of both.
+   *
+   * @generated from field: string currency = 6;
+   */
+  currency: string;
+
+  /**
+   * Whether nothing of the payment is left.
+   *
+   * @generated from field: bool in_full = 7;
+   */
+  inFull: boolean;
+};
+
+/**
+ * Money of a payment went back.
+ *
+ * @generated from message mall.payment.v1.PaymentRefunded
+ */
+export type PaymentRefundedJson = {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId?: string;
+
+  /**
+   * The order it was for.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId?: string;
+
+  /**
+   * Id of the refund.
+   *
+   * @generated from field: string refund_id = 3;
+   */
+  refundId?: string;
+
+  /**
+   * Minor units that this refund sent back.
+   *
+   * @generated from field: int64 amount_minor = 4;
+   */
+  amountMinor?: string;
+
+  /**
+   * Minor units of the payment that went back so far, this refund included.
+   *
+   * @generated from field: int64 refunded_minor = 5;
+   */
+  refundedMinor?: string;
+
+  /**
+   * ISO 4217 code of both.
+   *
+   * @generated from field: string currency = 6;
+   */
+  currency?: string;
+
+  /**
+   * Whether nothing of the payment is left.
+   *
+   * @generated from field: bool in_full = 7;
+   */
+  inFull?: boolean;
+};
+
+/**
+ * Describes the message mall.payment.v1.PaymentRefunded.
+ * Use `create(PaymentRefundedSchema)` to create a new message.
+ */
+export const PaymentRefundedSchema: GenMessage<PaymentRefunded, {jsonType: PaymentRefundedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_events, 4);
 

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/payment/v1/payment.proto.
  */
 export const file_mall_payment_v1_payment: GenFile = /*@__PURE__*/
-  fileDesc("Ch1tYWxsL3BheW1lbnQvdjEvcGF5bWVudC5wcm90bxIPbWFsbC5wYXltZW50LnYxIoQCCgdQYXltZW50EgoKAmlkGAEgASgJEhAKCG9yZGVyX2lkGAIgASgJEiwKBXN0YXRlGAMgASgOMh0ubWFsbC5wYXltZW50LnYxLlBheW1lbnRTdGF0ZRIlCgZhbW91bnQYBCABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIQCghwcm92aWRlchgFIAEoCRIUCgxkZWNsaW5lX2NvZGUYBiABKAkSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiyAIKF0F1dGhvcml6ZVBheW1lbnRSZXF1ZXN0EjwKCnBheW1lbnRfaWQYASABKAlCKLpIJXIjMiFecGF5X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSOgoIb3JkZXJfaWQYAiABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSPAoHdXNlcl9pZBgDIAEoCUIrukgo2AEBciMyIV51c3JfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBItCgZhbW91bnQYBCABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leUIGukgDyAEBEhkKBm1ldGhvZBgFIAEoCUIJukgGcgQQARgyEhoKBXRva2VuGAYgASgJQguAAQG6SAVyAxjIARIPCgdjYXB0dXJlGAcgASgIIkUKGEF1dGhvcml6ZVBheW1lbnRSZXNwb25zZRIpCgdwYXltZW50GAEgASgLMhgubWFsbC5wYXltZW50LnYxLlBheW1lbnQiVQoVQ2FwdHVyZVBheW1lbnRSZXF1ZXN0EjwKCnBheW1lbnRfaWQYASABKAlCKLpIJXIjMiFecGF5X1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiQwoWQ2FwdHVyZVBheW1lbnRSZXNwb25zZRIpCgdwYXltZW50GAEgASgLMhgubWFsbC5wYXltZW50LnYxLlBheW1lbnQijgEKElZvaWRQYXltZW50UmVxdWVzdBI8CgpwYXltZW50X2lkGAEgASgJQii6SCVyIzIhXnBheV9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjoKCG9yZGVyX2lkGAIgASgJQii6SCVyIzIhXm9yZF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIkAKE1ZvaWRQYXltZW50UmVzcG9uc2USKQoHcGF5bWVudBgBIAEoCzIYLm1hbGwucGF5bWVudC52MS5QYXltZW50IlEKE0xpc3RQYXltZW50c1JlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiQgoUTGlzdFBheW1lbnRzUmVzcG9uc2USKgoIcGF5bWVudHMYASADKAsyGC5tYWxsLnBheW1lbnQudjEuUGF5bWVudCrXAQoMUGF5bWVudFN0YXRlEh0KGVBBWU1FTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIcChhQQVlNRU5UX1NUQVRFX1BST0NFU1NJTkcQARIcChhQQVlNRU5UX1NUQVRFX0FVVEhPUklaRUQQAhIaChZQQVlNRU5UX1NUQVRFX0NBUFRVUkVEEAMSGgoWUEFZTUVOVF9TVEFURV9ERUNMSU5FRBAEEhgKFFBBWU1FTlRfU1RBVEVfVk9JREVEEAUSGgoWUEFZTUVOVF9TVEFURV9SRUZVTkRFRBAGMokECg5QYXltZW50U2VydmljZRJ7ChBBdXRob3JpemVQYXltZW50EigubWFsbC5wYXltZW50LnYxLkF1dGhvcml6ZVBheW1lbnRSZXF1ZXN0GikubWFsbC5wYXltZW50LnYxLkF1dGhvcml6ZVBheW1lbnRSZXNwb25zZSISirUYDggFGghjaGVja291dCACEnUKDkNhcHR1cmVQYXltZW50EiYubWFsbC5wYXltZW50LnYxLkNhcHR1cmVQYXltZW50UmVxdWVzdBonLm1hbGwucGF5bWVudC52MS5DYXB0dXJlUGF5bWVudFJlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAIScwoLVm9pZFBheW1lbnQSIy5tYWxsLnBheW1lbnQudjEuVm9pZFBheW1lbnRSZXF1ZXN0GiQubWFsbC5wYXltZW50LnYxLlZvaWRQYXltZW50UmVzcG9uc2UiGYq1GBUIBRoIY2hlY2tvdXQaBW9yZGVyIAISjQEKDExpc3RQYXltZW50cxIkLm1hbGwucGF5bWVudC52MS5MaXN0UGF5bWVudHNSZXF1ZXN0GiUubWFsbC5wYXltZW50LnYxLkxpc3RQYXltZW50c1Jlc3BvbnNlIjCKtRgGCAIgATACgtPkkwIgEh4vdjEvb3JkZXJzL3tvcmRlcl9pZH0vcGF5bWVudHNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_money, file_mall_common_v1_options]);
+  fileDesc("Ch1tYWxsL3BheW1lbnQvdjEvcGF5bWVudC5wcm90bxIPbWFsbC5wYXltZW50LnYxItcCCgdQYXltZW50EgoKAmlkGAEgASgJEhAKCG9yZGVyX2lkGAIgASgJEiwKBXN0YXRlGAMgASgOMh0ubWFsbC5wYXltZW50LnYxLlBheW1lbnRTdGF0ZRIlCgZhbW91bnQYBCABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIQCghwcm92aWRlchgFIAEoCRIUCgxkZWNsaW5lX2NvZGUYBiABKAkSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoIcmVmdW5kZWQYCSABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIoCgdyZWZ1bmRzGAogAygLMhcubWFsbC5wYXltZW50LnYxLlJlZnVuZCLsAQoGUmVmdW5kEgoKAmlkGAEgASgJEhIKCnBheW1lbnRfaWQYAiABKAkSKwoFc3RhdGUYAyABKA4yHC5tYWxsLnBheW1lbnQudjEuUmVmdW5kU3RhdGUSJQoGYW1vdW50GAQgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXkSDgoGcmVhc29uGAUgASgJEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsgCChdBdXRob3JpemVQYXltZW50UmVxdWVzdBI8CgpwYXltZW50X2lkGAEgASgJQii6SCVyIzIhXnBheV9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjoKCG9yZGVyX2lkGAIgASgJQii6SCVyIzIhXm9yZF9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEjwKB3VzZXJfaWQYAyABKAlCK7pIKNgBAXIjMiFedXNyX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSLQoGYW1vdW50GAQgASgLMhUubWFsbC5jb21tb24udjEuTW9uZXlCBrpIA8gBARIZCgZtZXRob2QYBSABKAlCCbpIBnIEEAEYMhIaCgV0b2tlbhgGIAEoCUILgAEBukgFcgMYyAESDwoHY2FwdHVyZRgHIAEoCCJFChhBdXRob3JpemVQYXltZW50UmVzcG9uc2USKQoHcGF5bWVudBgBIAEoCzIYLm1hbGwucGF5bWVudC52MS5QYXltZW50IlUKFUNhcHR1cmVQYXltZW50UmVxdWVzdBI8CgpwYXltZW50X2lkGAEgASgJQii6SCVyIzIhXnBheV9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIkMKFkNhcHR1cmVQYXltZW50UmVzcG9uc2USKQoHcGF5bWVudBgBIAEoCzIYLm1hbGwucGF5bWVudC52MS5QYXltZW50Io4BChJWb2lkUGF5bWVudFJlcXVlc3QSPAoKcGF5bWVudF9pZBgBIAEoCUIoukglciMyIV5wYXlfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI6CghvcmRlcl9pZBgCIAEoCUIoukglciMyIV5vcmRfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCJAChNWb2lkUGF5bWVudFJlc3BvbnNlEikKB3BheW1lbnQYASABKAsyGC5tYWxsLnBheW1lbnQudjEuUGF5bWVudCJWChhWb2lkT3JkZXJQYXltZW50c1JlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiGwoZVm9pZE9yZGVyUGF5bWVudHNSZXNwb25zZSKUAQoTQ3JlYXRlUmVmdW5kUmVxdWVzdBI8CgpwYXltZW50X2lkGAEgASgJQii6SCVyIzIhXnBheV9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiUKBmFtb3VudBgCIAEoCzIVLm1hbGwuY29tbW9uLnYxLk1vbmV5EhgKBnJlYXNvbhgDIAEoCUIIukgFcgMYyAEiPwoUQ3JlYXRlUmVmdW5kUmVzcG9uc2USJwoGcmVmdW5kGAEgASgLMhcubWFsbC5wYXltZW50LnYxLlJlZnVuZCJRChFHZXRQYXltZW50UmVxdWVzdBI8CgpwYXltZW50X2lkGAEgASgJQii6SCVyIzIhXnBheV9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIj8KEkdldFBheW1lbnRSZXNwb25zZRIpCgdwYXltZW50GAEgASgLMhgubWFsbC5wYXltZW50LnYxLlBheW1lbnQiOAoYUmVjb25jaWxlUGF5bWVudHNSZXF1ZXN0EhwKCnBhZ2VfdG9rZW4YASABKAlCCLpIBXIDGOgHIoIBChFQYXltZW50RGlmZmVyZW5jZRISCgpwYXltZW50X2lkGAEgASgJEg0KBWZpZWxkGAIgASgJEiMKBG91cnMYAyABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leRIlCgZ0aGVpcnMYBCABKAsyFS5tYWxsLmNvbW1vbi52MS5Nb25leSJ+ChlSZWNvbmNpbGVQYXltZW50c1Jlc3BvbnNlEg8KB2NoZWNrZWQYASABKAUSNwoLZGlmZmVyZW5jZXMYAiADKAsyIi5tYWxsLnBheW1lbnQudjEuUGF5bWVudERpZmZlcmVuY2USFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJIlEKE0xpc3RQYXltZW50c1JlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeb3JkX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiQgoUTGlzdFBheW1lbnRzUmVzcG9uc2USKgoIcGF5bWVudHMYASADKAsyGC5tYWxsLnBheW1lbnQudjEuUGF5bWVudCrXAQoMUGF5bWVudFN0YXRlEh0KGVBBWU1FTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIcChhQQVlNRU5UX1NUQVRFX1BST0NFU1NJTkcQARIcChhQQVlNRU5UX1NUQVRFX0FVVEhPUklaRUQQAhIaChZQQVlNRU5UX1NUQVRFX0NBUFRVUkVEEAMSGgoWUEFZTUVOVF9TVEFURV9ERUNMSU5FRBAEEhgKFFBBWU1FTlRfU1RBVEVfVk9JREVEEAUSGgoWUEFZTUVOVF9TVEFURV9SRUZVTkRFRBAGKnoKC1JlZnVuZFN0YXRlEhwKGFJFRlVORF9TVEFURV9VTlNQRUNJRklFRBAAEhgKFFJFRlVORF9TVEFURV9QRU5ESU5HEAESGgoWUkVGVU5EX1NUQVRFX1NVQ0NFRURFRBACEhcKE1JFRlVORF9TVEFURV9GQUlMRUQQAzLCCAoOUGF5bWVudFNlcnZpY2USewoQQXV0aG9yaXplUGF5bWVudBIoLm1hbGwucGF5bWVudC52MS5BdXRob3JpemVQYXltZW50UmVxdWVzdBopLm1hbGwucGF5bWVudC52MS5BdXRob3JpemVQYXltZW50UmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJ1Cg5DYXB0dXJlUGF5bWVudBImLm1hbGwucGF5bWVudC52MS5DYXB0dXJlUGF5bWVudFJlcXVlc3QaJy5tYWxsLnBheW1lbnQudjEuQ2FwdHVyZVBheW1lbnRSZXNwb25zZSISirUYDggFGghjaGVja291dCACEnMKC1ZvaWRQYXltZW50EiMubWFsbC5wYXltZW50LnYxLlZvaWRQYXltZW50UmVxdWVzdBokLm1hbGwucGF5bWVudC52MS5Wb2lkUGF5bWVudFJlc3BvbnNlIhmKtRgVCAUaCGNoZWNrb3V0GgVvcmRlciACEnsKEVZvaWRPcmRlclBheW1lbnRzEikubWFsbC5wYXltZW50LnYxLlZvaWRPcmRlclBheW1lbnRzUmVxdWVzdBoqLm1hbGwucGF5bWVudC52MS5Wb2lkT3JkZXJQYXltZW50c1Jlc3BvbnNlIg+KtRgLCAUaBW9yZGVyIAISpAEKDENyZWF0ZVJlZnVuZBIkLm1hbGwucGF5bWVudC52MS5DcmVhdGVSZWZ1bmRSZXF1ZXN0GiUubWFsbC5wYXltZW50LnYxLkNyZWF0ZVJlZnVuZFJlc3BvbnNlIkeKtRgXCAQSBXN0YWZmEgVhZG1pbiADKMkBMAWC0+STAiY6ASoiIS92MS9wYXltZW50cy97cGF5bWVudF9pZH0vcmVmdW5kcxKWAQoKR2V0UGF5bWVudBIiLm1hbGwucGF5bWVudC52MS5HZXRQYXltZW50UmVxdWVzdBojLm1hbGwucGF5bWVudC52MS5HZXRQYXltZW50UmVzcG9uc2UiP4q1GBoIBBIFc3RhZmYSBWFkbWluGgRtYWxsIAEwBYLT5JMCGxIZL3YxL3BheW1lbnRzL3twYXltZW50X2lkfRJ6ChFSZWNvbmNpbGVQYXltZW50cxIpLm1hbGwucGF5bWVudC52MS5SZWNvbmNpbGVQYXltZW50c1JlcXVlc3QaKi5tYWxsLnBheW1lbnQudjEuUmVjb25jaWxlUGF5bWVudHNSZXNwb25zZSIOirUYCggFGgRtYWxsIAESjQEKDExpc3RQYXltZW50cxIkLm1hbGwucGF5bWVudC52MS5MaXN0UGF5bWVudHNSZXF1ZXN0GiUubWFsbC5wYXltZW50LnYxLkxpc3RQYXltZW50c1Jlc3BvbnNlIjCKtRgGCAIgATACgtPkkwIgEh4vdjEvb3JkZXJzL3tvcmRlcl9pZH0vcGF5bWVudHNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_money, file_mall_common_v1_options]);
 
 /**
  * One attempt to pay an order.
@@ -80,6 +80,20 @@ export type Payment = Message<"mall.payment.v1.Payment"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 8;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * Money that went back or is on its way back.
+   *
+   * @generated from field: mall.common.v1.Money refunded = 9;
+   */
+  refunded?: Money | undefined;
+
+  /**
+   * Each time money went back, oldest first.
+   *
+   * @generated from field: repeated mall.payment.v1.Refund refunds = 10;
+   */
+  refunds: Refund[];
 };
 
 /**
@@ -143,6 +157,20 @@ export type PaymentJson = {
    * @generated from field: google.protobuf.Timestamp updated_at = 8;
    */
   updatedAt?: TimestampJson;
+
+  /**
+   * Money that went back or is on its way back.
+   *
+   * @generated from field: mall.common.v1.Money refunded = 9;
+   */
+  refunded?: MoneyJson;
+
+  /**
+   * Each time money went back, oldest first.
+   *
+   * @generated from field: repeated mall.payment.v1.Refund refunds = 10;
+   */
+  refunds?: RefundJson[];
 };
 
 /**
@@ -151,6 +179,125 @@ export type PaymentJson = {
  */
 export const PaymentSchema: GenMessage<Payment, {jsonType: PaymentJson}> = /*@__PURE__*/
   messageDesc(file_mall_payment_v1_payment, 0);
+
+/**
+ * Money that goes back.
+ *
+ * @generated from message mall.payment.v1.Refund
+ */
+export type Refund = Message<"mall.payment.v1.Refund"> & {
+  /**
+   * Id of the refund (ref_…).
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The payment it is taken from.
+   *
+   * @generated from field: string payment_id = 2;
+   */
+  paymentId: string;
+
+  /**
+   * Life of the refund.
+   *
+   * @generated from field: mall.payment.v1.RefundState state = 3;
+   */
+  state: RefundState;
+
+  /**
+   * Amount.
+   *
+   * @generated from field: mall.common.v1.Money amount = 4;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * When it was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When it changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_at = 7;
+   */
+  updatedAt?: Timestamp | undefined;
+};
+
+/**
+ * Money that goes back.
+ *
+ * @generated from message mall.payment.v1.Refund
+ */
+export type RefundJson = {
+  /**
+   * Id of the refund (ref_…).
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * The payment it is taken from.
+   *
+   * @generated from field: string payment_id = 2;
+   */
+  paymentId?: string;
+
+  /**
+   * Life of the refund.
+   *
+   * @generated from field: mall.payment.v1.RefundState state = 3;
+   */
+  state?: RefundStateJson;
+
+  /**
+   * Amount.
+   *
+   * @generated from field: mall.common.v1.Money amount = 4;
+   */
+  amount?: MoneyJson;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason?: string;
+
+  /**
+   * When it was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: TimestampJson;
+
+  /**
+   * When it changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_at = 7;
+   */
+  updatedAt?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.payment.v1.Refund.
+ * Use `create(RefundSchema)` to create a new message.
+ */
+export const RefundSchema: GenMessage<Refund, {jsonType: RefundJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 1);
 
 /**
  * @generated from message mall.payment.v1.AuthorizePaymentRequest
@@ -265,7 +412,7 @@ export type AuthorizePaymentRequestJson = {
  * Use `create(AuthorizePaymentRequestSchema)` to create a new message.
  */
 export const AuthorizePaymentRequestSchema: GenMessage<AuthorizePaymentRequest, {jsonType: AuthorizePaymentRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 1);
+  messageDesc(file_mall_payment_v1_payment, 2);
 
 /**
  * @generated from message mall.payment.v1.AuthorizePaymentResponse
@@ -296,7 +443,7 @@ export type AuthorizePaymentResponseJson = {
  * Use `create(AuthorizePaymentResponseSchema)` to create a new message.
  */
 export const AuthorizePaymentResponseSchema: GenMessage<AuthorizePaymentResponse, {jsonType: AuthorizePaymentResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 2);
+  messageDesc(file_mall_payment_v1_payment, 3);
 
 /**
  * @generated from message mall.payment.v1.CapturePaymentRequest
@@ -327,7 +474,7 @@ export type CapturePaymentRequestJson = {
  * Use `create(CapturePaymentRequestSchema)` to create a new message.
  */
 export const CapturePaymentRequestSchema: GenMessage<CapturePaymentRequest, {jsonType: CapturePaymentRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 3);
+  messageDesc(file_mall_payment_v1_payment, 4);
 
 /**
  * @generated from message mall.payment.v1.CapturePaymentResponse
@@ -358,7 +505,7 @@ export type CapturePaymentResponseJson = {
  * Use `create(CapturePaymentResponseSchema)` to create a new message.
  */
 export const CapturePaymentResponseSchema: GenMessage<CapturePaymentResponse, {jsonType: CapturePaymentResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 4);
+  messageDesc(file_mall_payment_v1_payment, 5);
 
 /**
  * @generated from message mall.payment.v1.VoidPaymentRequest
@@ -403,7 +550,7 @@ export type VoidPaymentRequestJson = {
  * Use `create(VoidPaymentRequestSchema)` to create a new message.
  */
 export const VoidPaymentRequestSchema: GenMessage<VoidPaymentRequest, {jsonType: VoidPaymentRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 5);
+  messageDesc(file_mall_payment_v1_payment, 6);
 
 /**
  * @generated from message mall.payment.v1.VoidPaymentResponse
@@ -434,7 +581,376 @@ export type VoidPaymentResponseJson = {
  * Use `create(VoidPaymentResponseSchema)` to create a new message.
  */
 export const VoidPaymentResponseSchema: GenMessage<VoidPaymentResponse, {jsonType: VoidPaymentResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 6);
+  messageDesc(file_mall_payment_v1_payment, 7);
+
+/**
+ * @generated from message mall.payment.v1.VoidOrderPaymentsRequest
+ */
+export type VoidOrderPaymentsRequest = Message<"mall.payment.v1.VoidOrderPaymentsRequest"> & {
+  /**
+   * The cancelled order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * @generated from message mall.payment.v1.VoidOrderPaymentsRequest
+ */
+export type VoidOrderPaymentsRequestJson = {
+  /**
+   * The cancelled order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId?: string;
+};
+
+/**
+ * Describes the message mall.payment.v1.VoidOrderPaymentsRequest.
+ * Use `create(VoidOrderPaymentsRequestSchema)` to create a new message.
+ */
+export const VoidOrderPaymentsRequestSchema: GenMessage<VoidOrderPaymentsRequest, {jsonType: VoidOrderPaymentsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 8);
+
+/**
+ * @generated from message mall.payment.v1.VoidOrderPaymentsResponse
+ */
+export type VoidOrderPaymentsResponse = Message<"mall.payment.v1.VoidOrderPaymentsResponse"> & {
+};
+
+/**
+ * @generated from message mall.payment.v1.VoidOrderPaymentsResponse
+ */
+export type VoidOrderPaymentsResponseJson = {
+};
+
+/**
+ * Describes the message mall.payment.v1.VoidOrderPaymentsResponse.
+ * Use `create(VoidOrderPaymentsResponseSchema)` to create a new message.
+ */
+export const VoidOrderPaymentsResponseSchema: GenMessage<VoidOrderPaymentsResponse, {jsonType: VoidOrderPaymentsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 9);
+
+/**
+ * @generated from message mall.payment.v1.CreateRefundRequest
+ */
+export type CreateRefundRequest = Message<"mall.payment.v1.CreateRefundRequest"> & {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * Amount, more than 0; everything that is left when absent.
+   *
+   * @generated from field: mall.common.v1.Money amount = 2;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * @generated from message mall.payment.v1.CreateRefundRequest
+ */
+export type CreateRefundRequestJson = {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId?: string;
+
+  /**
+   * Amount, more than 0; everything that is left when absent.
+   *
+   * @generated from field: mall.common.v1.Money amount = 2;
+   */
+  amount?: MoneyJson;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason?: string;
+};
+
+/**
+ * Describes the message mall.payment.v1.CreateRefundRequest.
+ * Use `create(CreateRefundRequestSchema)` to create a new message.
+ */
+export const CreateRefundRequestSchema: GenMessage<CreateRefundRequest, {jsonType: CreateRefundRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 10);
+
+/**
+ * @generated from message mall.payment.v1.CreateRefundResponse
+ */
+export type CreateRefundResponse = Message<"mall.payment.v1.CreateRefundResponse"> & {
+  /**
+   * The refund.
+   *
+   * @generated from field: mall.payment.v1.Refund refund = 1;
+   */
+  refund?: Refund | undefined;
+};
+
+/**
+ * @generated from message mall.payment.v1.CreateRefundResponse
+ */
+export type CreateRefundResponseJson = {
+  /**
+   * The refund.
+   *
+   * @generated from field: mall.payment.v1.Refund refund = 1;
+   */
+  refund?: RefundJson;
+};
+
+/**
+ * Describes the message mall.payment.v1.CreateRefundResponse.
+ * Use `create(CreateRefundResponseSchema)` to create a new message.
+ */
+export const CreateRefundResponseSchema: GenMessage<CreateRefundResponse, {jsonType: CreateRefundResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 11);
+
+/**
+ * @generated from message mall.payment.v1.GetPaymentRequest
+ */
+export type GetPaymentRequest = Message<"mall.payment.v1.GetPaymentRequest"> & {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+};
+
+/**
+ * @generated from message mall.payment.v1.GetPaymentRequest
+ */
+export type GetPaymentRequestJson = {
+  /**
+   * Id of the payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId?: string;
+};
+
+/**
+ * Describes the message mall.payment.v1.GetPaymentRequest.
+ * Use `create(GetPaymentRequestSchema)` to create a new message.
+ */
+export const GetPaymentRequestSchema: GenMessage<GetPaymentRequest, {jsonType: GetPaymentRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 12);
+
+/**
+ * @generated from message mall.payment.v1.GetPaymentResponse
+ */
+export type GetPaymentResponse = Message<"mall.payment.v1.GetPaymentResponse"> & {
+  /**
+   * The payment.
+   *
+   * @generated from field: mall.payment.v1.Payment payment = 1;
+   */
+  payment?: Payment | undefined;
+};
+
+/**
+ * @generated from message mall.payment.v1.GetPaymentResponse
+ */
+export type GetPaymentResponseJson = {
+  /**
+   * The payment.
+   *
+   * @generated from field: mall.payment.v1.Payment payment = 1;
+   */
+  payment?: PaymentJson;
+};
+
+/**
+ * Describes the message mall.payment.v1.GetPaymentResponse.
+ * Use `create(GetPaymentResponseSchema)` to create a new message.
+ */
+export const GetPaymentResponseSchema: GenMessage<GetPaymentResponse, {jsonType: GetPaymentResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 13);
+
+/**
+ * @generated from message mall.payment.v1.ReconcilePaymentsRequest
+ */
+export type ReconcilePaymentsRequest = Message<"mall.payment.v1.ReconcilePaymentsRequest"> & {
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken: string;
+};
+
+/**
+ * @generated from message mall.payment.v1.ReconcilePaymentsRequest
+ */
+export type ReconcilePaymentsRequestJson = {
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message mall.payment.v1.ReconcilePaymentsRequest.
+ * Use `create(ReconcilePaymentsRequestSchema)` to create a new message.
+ */
+export const ReconcilePaymentsRequestSchema: GenMessage<ReconcilePaymentsRequest, {jsonType: ReconcilePaymentsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 14);
+
+/**
+ * Something in which our books and the provider's differ.
+ *
+ * @generated from message mall.payment.v1.PaymentDifference
+ */
+export type PaymentDifference = Message<"mall.payment.v1.PaymentDifference"> & {
+  /**
+   * The payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * What differs: captured or refunded.
+   *
+   * @generated from field: string field = 2;
+   */
+  field: string;
+
+  /**
+   * Amount in our books.
+   *
+   * @generated from field: mall.common.v1.Money ours = 3;
+   */
+  ours?: Money | undefined;
+
+  /**
+   * Amount in the provider's books.
+   *
+   * @generated from field: mall.common.v1.Money theirs = 4;
+   */
+  theirs?: Money | undefined;
+};
+
+/**
+ * Something in which our books and the provider's differ.
+ *
+ * @generated from message mall.payment.v1.PaymentDifference
+ */
+export type PaymentDifferenceJson = {
+  /**
+   * The payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId?: string;
+
+  /**
+   * What differs: captured or refunded.
+   *
+   * @generated from field: string field = 2;
+   */
+  field?: string;
+
+  /**
+   * Amount in our books.
+   *
+   * @generated from field: mall.common.v1.Money ours = 3;
+   */
+  ours?: MoneyJson;
+
+  /**
+   * Amount in the provider's books.
+   *
+   * @generated from field: mall.common.v1.Money theirs = 4;
+   */
+  theirs?: MoneyJson;
+};
+
+/**
+ * Describes the message mall.payment.v1.PaymentDifference.
+ * Use `create(PaymentDifferenceSchema)` to create a new message.
+ */
+export const PaymentDifferenceSchema: GenMessage<PaymentDifference, {jsonType: PaymentDifferenceJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 15);
+
+/**
+ * @generated from message mall.payment.v1.ReconcilePaymentsResponse
+ */
+export type ReconcilePaymentsResponse = Message<"mall.payment.v1.ReconcilePaymentsResponse"> & {
+  /**
+   * Payments that were compared in this page.
+   *
+   * @generated from field: int32 checked = 1;
+   */
+  checked: number;
+
+  /**
+   * What was found.
+   *
+   * @generated from field: repeated mall.payment.v1.PaymentDifference differences = 2;
+   */
+  differences: PaymentDifference[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * @generated from message mall.payment.v1.ReconcilePaymentsResponse
+ */
+export type ReconcilePaymentsResponseJson = {
+  /**
+   * Payments that were compared in this page.
+   *
+   * @generated from field: int32 checked = 1;
+   */
+  checked?: number;
+
+  /**
+   * What was found.
+   *
+   * @generated from field: repeated mall.payment.v1.PaymentDifference differences = 2;
+   */
+  differences?: PaymentDifferenceJson[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message mall.payment.v1.ReconcilePaymentsResponse.
+ * Use `create(ReconcilePaymentsResponseSchema)` to create a new message.
+ */
+export const ReconcilePaymentsResponseSchema: GenMessage<ReconcilePaymentsResponse, {jsonType: ReconcilePaymentsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_payment_v1_payment, 16);
 
 /**
  * @generated from message mall.payment.v1.ListPaymentsRequest
@@ -465,7 +981,7 @@ export type ListPaymentsRequestJson = {
  * Use `create(ListPaymentsRequestSchema)` to create a new message.
  */
 export const ListPaymentsRequestSchema: GenMessage<ListPaymentsRequest, {jsonType: ListPaymentsRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 7);
+  messageDesc(file_mall_payment_v1_payment, 17);
 
 /**
  * @generated from message mall.payment.v1.ListPaymentsResponse
@@ -496,7 +1012,7 @@ export type ListPaymentsResponseJson = {
  * Use `create(ListPaymentsResponseSchema)` to create a new message.
  */
 export const ListPaymentsResponseSchema: GenMessage<ListPaymentsResponse, {jsonType: ListPaymentsResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_payment_v1_payment, 8);
+  messageDesc(file_mall_payment_v1_payment, 18);
 
 /**
  * Life of a payment.
@@ -566,6 +1082,52 @@ export const PaymentStateSchema: GenEnum<PaymentState, PaymentStateJson> = /*@__
   enumDesc(file_mall_payment_v1_payment, 0);
 
 /**
+ * Life of a refund.
+ *
+ * @generated from enum mall.payment.v1.RefundState
+ */
+export enum RefundState {
+  /**
+   * @generated from enum value: REFUND_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Sent to the provider; the outcome is not known yet.
+   *
+   * @generated from enum value: REFUND_STATE_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * The money went back.
+   *
+   * @generated from enum value: REFUND_STATE_SUCCEEDED = 2;
+   */
+  SUCCEEDED = 2,
+
+  /**
+   * The provider refused; the money stayed.
+   *
+   * @generated from enum value: REFUND_STATE_FAILED = 3;
+   */
+  FAILED = 3,
+}
+
+/**
+ * Life of a refund.
+ *
+ * @generated from enum mall.payment.v1.RefundState
+ */
+export type RefundStateJson = "REFUND_STATE_UNSPECIFIED" | "REFUND_STATE_PENDING" | "REFUND_STATE_SUCCEEDED" | "REFUND_STATE_FAILED";
+
+/**
+ * Describes the enum mall.payment.v1.RefundState.
+ */
+export const RefundStateSchema: GenEnum<RefundState, RefundStateJson> = /*@__PURE__*/
+  enumDesc(file_mall_payment_v1_payment, 1);
+
+/**
  * Money movements at the payment provider.
  *
  * @generated from service mall.payment.v1.PaymentService
@@ -594,8 +1156,8 @@ export const PaymentService: GenService<{
     output: typeof CapturePaymentResponseSchema;
   },
   /**
-   * Undoes a payment: an authorization is dropped, captured money goes back. A payment that was never begun can no
-   * longer begin.
+   * Undoes a payment: an authorization is dropped, what is left of captured money goes back. A payment that was never
+   * begun can no longer begin. What the provider does not confirm at once is finished by the service itself.
    *
    * @generated from rpc mall.payment.v1.PaymentService.VoidPayment
    */
@@ -603,6 +1165,49 @@ export const PaymentService: GenService<{
     methodKind: "unary";
     input: typeof VoidPaymentRequestSchema;
     output: typeof VoidPaymentResponseSchema;
+  },
+  /**
+   * Undoes the money of a cancelled order: its live payment is voided or what is left of it refunded. An order
+   * without money is no error.
+   *
+   * @generated from rpc mall.payment.v1.PaymentService.VoidOrderPayments
+   */
+  voidOrderPayments: {
+    methodKind: "unary";
+    input: typeof VoidOrderPaymentsRequestSchema;
+    output: typeof VoidOrderPaymentsResponseSchema;
+  },
+  /**
+   * Sends captured money back, in part or in full, as often as some is left. More than is left:
+   * REFUND_EXCEEDS_PAYMENT; a payment without money: PAYMENT_STATE_INVALID. An outcome that is not known yet has state
+   * PENDING and is finished without the caller.
+   *
+   * @generated from rpc mall.payment.v1.PaymentService.CreateRefund
+   */
+  createRefund: {
+    methodKind: "unary";
+    input: typeof CreateRefundRequestSchema;
+    output: typeof CreateRefundResponseSchema;
+  },
+  /**
+   * Reads a payment with its refunds.
+   *
+   * @generated from rpc mall.payment.v1.PaymentService.GetPayment
+   */
+  getPayment: {
+    methodKind: "unary";
+    input: typeof GetPaymentRequestSchema;
+    output: typeof GetPaymentResponseSchema;
+  },
+  /**
+   * Compares a page of payments with the provider's books and reports every difference.
+   *
+   * @generated from rpc mall.payment.v1.PaymentService.ReconcilePayments
+   */
+  reconcilePayments: {
+    methodKind: "unary";
+    input: typeof ReconcilePaymentsRequestSchema;
+    output: typeof ReconcilePaymentsResponseSchema;
   },
   /**
    * Lists the payments of an order of the caller, oldest first.

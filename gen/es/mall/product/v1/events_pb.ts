@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/product/v1/events.proto.
  */
 export const file_mall_product_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChxtYWxsL3Byb2R1Y3QvdjEvZXZlbnRzLnByb3RvEg9tYWxsLnByb2R1Y3QudjEiNQoOUHJvZHVjdENoYW5nZWQSEgoKcHJvZHVjdF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgFIiQKDVN0b2NrUmVzZXJ2ZWQSEwoLY2hlY2tvdXRfaWQYASABKAkiJAoNU3RvY2tSZWxlYXNlZBITCgtjaGVja291dF9pZBgBIAEoCWIGcHJvdG8z");
+  fileDesc("ChxtYWxsL3Byb2R1Y3QvdjEvZXZlbnRzLnByb3RvEg9tYWxsLnByb2R1Y3QudjEiNQoOUHJvZHVjdENoYW5nZWQSEgoKcHJvZHVjdF9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgFIiQKDVN0b2NrUmVzZXJ2ZWQSEwoLY2hlY2tvdXRfaWQYASABKAkiJAoNU3RvY2tSZWxlYXNlZBITCgtjaGVja291dF9pZBgBIAEoCSIxCghTdG9ja0xvdxISCgp2YXJpYW50X2lkGAEgASgJEhEKCWF2YWlsYWJsZRgCIAEoBWIGcHJvdG8z");
 
 /**
  * A product was created, changed or withdrawn.
@@ -130,4 +130,53 @@ export type StockReleasedJson = {
  */
 export const StockReleasedSchema: GenMessage<StockReleased, {jsonType: StockReleasedJson}> = /*@__PURE__*/
   messageDesc(file_mall_product_v1_events, 2);
+
+/**
+ * The available units of a variant fell to the low-stock threshold or below it.
+ *
+ * @generated from message mall.product.v1.StockLow
+ */
+export type StockLow = Message<"mall.product.v1.StockLow"> & {
+  /**
+   * The variant.
+   *
+   * @generated from field: string variant_id = 1;
+   */
+  variantId: string;
+
+  /**
+   * Units available after the change.
+   *
+   * @generated from field: int32 available = 2;
+   */
+  available: number;
+};
+
+/**
+ * The available units of a variant fell to the low-stock threshold or below it.
+ *
+ * @generated from message mall.product.v1.StockLow
+ */
+export type StockLowJson = {
+  /**
+   * The variant.
+   *
+   * @generated from field: string variant_id = 1;
+   */
+  variantId?: string;
+
+  /**
+   * Units available after the change.
+   *
+   * @generated from field: int32 available = 2;
+   */
+  available?: number;
+};
+
+/**
+ * Describes the message mall.product.v1.StockLow.
+ * Use `create(StockLowSchema)` to create a new message.
+ */
+export const StockLowSchema: GenMessage<StockLow, {jsonType: StockLowJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_events, 3);
 

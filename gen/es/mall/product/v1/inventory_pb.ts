@@ -2,8 +2,8 @@
 // @generated from file mall/product/v1/inventory.proto (package mall.product.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.js";
 import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/product/v1/inventory.proto.
  */
 export const file_mall_product_v1_inventory: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tYWxsL3Byb2R1Y3QvdjEvaW52ZW50b3J5LnByb3RvEg9tYWxsLnByb2R1Y3QudjEiewoFU3RvY2sSEgoKdmFyaWFudF9pZBgBIAEoCRIXCg90cmFja19pbnZlbnRvcnkYAiABKAgSDwoHb25faGFuZBgDIAEoBRIQCghyZXNlcnZlZBgEIAEoBRIRCglhdmFpbGFibGUYBSABKAUSDwoHdmVyc2lvbhgGIAEoBSJPCg9HZXRTdG9ja1JlcXVlc3QSPAoKdmFyaWFudF9pZBgBIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI5ChBHZXRTdG9ja1Jlc3BvbnNlEiUKBXN0b2NrGAEgASgLMhYubWFsbC5wcm9kdWN0LnYxLlN0b2NrIs4BChJBZGp1c3RTdG9ja1JlcXVlc3QSPAoKdmFyaWFudF9pZBgBIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIlCgVkZWx0YRgCIAEoBUIWukgTGhE4ABjAhD0owPvC////////ARIWCgRub3RlGAMgASgJQgi6SAVyAxjIARImChBleHBlY3RlZF92ZXJzaW9uGAQgASgFQge6SAQaAigBSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iPAoTQWRqdXN0U3RvY2tSZXNwb25zZRIlCgVzdG9jaxgBIAEoCzIWLm1hbGwucHJvZHVjdC52MS5TdG9jayKKAQoTUmVjZWl2ZVN0b2NrUmVxdWVzdBI8Cgp2YXJpYW50X2lkGAEgASgJQii6SCVyIzIhXnZhcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEh0KCHF1YW50aXR5GAIgASgFQgu6SAgaBhjAhD0oARIWCgRub3RlGAMgASgJQgi6SAVyAxjIASI9ChRSZWNlaXZlU3RvY2tSZXNwb25zZRIlCgVzdG9jaxgBIAEoCzIWLm1hbGwucHJvZHVjdC52MS5TdG9jayJnCglTdG9ja0xpbmUSPAoKdmFyaWFudF9pZBgBIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIcCghxdWFudGl0eRgCIAEoBUIKukgHGgUY5wcoASK8AQoTUmVzZXJ2ZVN0b2NrUmVxdWVzdBI9CgtjaGVja291dF9pZBgBIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI2CgVsaW5lcxgCIAMoCzIaLm1hbGwucHJvZHVjdC52MS5TdG9ja0xpbmVCC7pICJIBBQgBEMgBEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIicKFFJlc2VydmVTdG9ja1Jlc3BvbnNlEg8KB2hvbGRfaWQYASABKAkigwEKEkV4dGVuZFN0b2NrUmVxdWVzdBI9CgtjaGVja291dF9pZBgBIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIVChNFeHRlbmRTdG9ja1Jlc3BvbnNlIlIKEUNsYWltU3RvY2tSZXF1ZXN0Ej0KC2NoZWNrb3V0X2lkGAEgASgJQii6SCVyIzIhXmNoa19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIhQKEkNsYWltU3RvY2tSZXNwb25zZSJUChNSZWxlYXNlU3RvY2tSZXF1ZXN0Ej0KC2NoZWNrb3V0X2lkGAEgASgJQii6SCVyIzIhXmNoa19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIhYKFFJlbGVhc2VTdG9ja1Jlc3BvbnNlMrMHChBJbnZlbnRvcnlTZXJ2aWNlEpEBCghHZXRTdG9jaxIgLm1hbGwucHJvZHVjdC52MS5HZXRTdG9ja1JlcXVlc3QaIS5tYWxsLnByb2R1Y3QudjEuR2V0U3RvY2tSZXNwb25zZSJAirUYGggEEgVzdGFmZhIFYWRtaW4aBG1hbGwgATAFgtPkkwIcEhovdjEvaW52ZW50b3J5L3t2YXJpYW50X2lkfRKkAQoLQWRqdXN0U3RvY2sSIy5tYWxsLnByb2R1Y3QudjEuQWRqdXN0U3RvY2tSZXF1ZXN0GiQubWFsbC5wcm9kdWN0LnYxLkFkanVzdFN0b2NrUmVzcG9uc2UiSoq1GBoIBBIFc3RhZmYSBWFkbWluGgRtYWxsIAMwBYLT5JMCJjoBKiIhL3YxL2ludmVudG9yeS97dmFyaWFudF9pZH0vYWRqdXN0EqgBCgxSZWNlaXZlU3RvY2sSJC5tYWxsLnByb2R1Y3QudjEuUmVjZWl2ZVN0b2NrUmVxdWVzdBolLm1hbGwucHJvZHVjdC52MS5SZWNlaXZlU3RvY2tSZXNwb25zZSJLirUYGggEEgVzdGFmZhIFYWRtaW4aBG1hbGwgAzAFgtPkkwInOgEqIiIvdjEvaW52ZW50b3J5L3t2YXJpYW50X2lkfS9yZWNlaXZlEm8KDFJlc2VydmVTdG9jaxIkLm1hbGwucHJvZHVjdC52MS5SZXNlcnZlU3RvY2tSZXF1ZXN0GiUubWFsbC5wcm9kdWN0LnYxLlJlc2VydmVTdG9ja1Jlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAISbAoLRXh0ZW5kU3RvY2sSIy5tYWxsLnByb2R1Y3QudjEuRXh0ZW5kU3RvY2tSZXF1ZXN0GiQubWFsbC5wcm9kdWN0LnYxLkV4dGVuZFN0b2NrUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJpCgpDbGFpbVN0b2NrEiIubWFsbC5wcm9kdWN0LnYxLkNsYWltU3RvY2tSZXF1ZXN0GiMubWFsbC5wcm9kdWN0LnYxLkNsYWltU3RvY2tSZXNwb25zZSISirUYDggFGghjaGVja291dCACEm8KDFJlbGVhc2VTdG9jaxIkLm1hbGwucHJvZHVjdC52MS5SZWxlYXNlU3RvY2tSZXF1ZXN0GiUubWFsbC5wcm9kdWN0LnYxLlJlbGVhc2VTdG9ja1Jlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAJiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
+  fileDesc("Ch9tYWxsL3Byb2R1Y3QvdjEvaW52ZW50b3J5LnByb3RvEg9tYWxsLnByb2R1Y3QudjEiewoFU3RvY2sSEgoKdmFyaWFudF9pZBgBIAEoCRIXCg90cmFja19pbnZlbnRvcnkYAiABKAgSDwoHb25faGFuZBgDIAEoBRIQCghyZXNlcnZlZBgEIAEoBRIRCglhdmFpbGFibGUYBSABKAUSDwoHdmVyc2lvbhgGIAEoBSJPCg9HZXRTdG9ja1JlcXVlc3QSPAoKdmFyaWFudF9pZBgBIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI5ChBHZXRTdG9ja1Jlc3BvbnNlEiUKBXN0b2NrGAEgASgLMhYubWFsbC5wcm9kdWN0LnYxLlN0b2NrIs4BChJBZGp1c3RTdG9ja1JlcXVlc3QSPAoKdmFyaWFudF9pZBgBIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIlCgVkZWx0YRgCIAEoBUIWukgTGhE4ABjAhD0owPvC////////ARIWCgRub3RlGAMgASgJQgi6SAVyAxjIARImChBleHBlY3RlZF92ZXJzaW9uGAQgASgFQge6SAQaAigBSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iPAoTQWRqdXN0U3RvY2tSZXNwb25zZRIlCgVzdG9jaxgBIAEoCzIWLm1hbGwucHJvZHVjdC52MS5TdG9jayKKAQoTUmVjZWl2ZVN0b2NrUmVxdWVzdBI8Cgp2YXJpYW50X2lkGAEgASgJQii6SCVyIzIhXnZhcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEh0KCHF1YW50aXR5GAIgASgFQgu6SAgaBhjAhD0oARIWCgRub3RlGAMgASgJQgi6SAVyAxjIASI9ChRSZWNlaXZlU3RvY2tSZXNwb25zZRIlCgVzdG9jaxgBIAEoCzIWLm1hbGwucHJvZHVjdC52MS5TdG9jayJnCglTdG9ja0xpbmUSPAoKdmFyaWFudF9pZBgBIAEoCUIoukglciMyIV52YXJfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBIcCghxdWFudGl0eRgCIAEoBUIKukgHGgUY5wcoASL6AQoTUmVzZXJ2ZVN0b2NrUmVxdWVzdBI9CgtjaGVja291dF9pZBgBIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JBI2CgVsaW5lcxgCIAMoCzIaLm1hbGwucHJvZHVjdC52MS5TdG9ja0xpbmVCC7pICJIBBQgBEMgBEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKB3VzZXJfaWQYBCABKAlCK7pIKNgBAXIjMiFedXNyX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiJwoUUmVzZXJ2ZVN0b2NrUmVzcG9uc2USDwoHaG9sZF9pZBgBIAEoCSKDAQoSRXh0ZW5kU3RvY2tSZXF1ZXN0Ej0KC2NoZWNrb3V0X2lkGAEgASgJQii6SCVyIzIhXmNoa19bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhUKE0V4dGVuZFN0b2NrUmVzcG9uc2UiUgoRQ2xhaW1TdG9ja1JlcXVlc3QSPQoLY2hlY2tvdXRfaWQYASABKAlCKLpIJXIjMiFeY2hrX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiFAoSQ2xhaW1TdG9ja1Jlc3BvbnNlIlQKE1JlbGVhc2VTdG9ja1JlcXVlc3QSPQoLY2hlY2tvdXRfaWQYASABKAlCKLpIJXIjMiFeY2hrX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiFgoUUmVsZWFzZVN0b2NrUmVzcG9uc2UiVAoTUmVzdG9ja1N0b2NrUmVxdWVzdBI9CgtjaGVja291dF9pZBgBIAEoCUIoukglciMyIV5jaGtfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCIWChRSZXN0b2NrU3RvY2tSZXNwb25zZSKbAQoITW92ZW1lbnQSCgoCaWQYASABKAkSKwoEa2luZBgCIAEoDjIdLm1hbGwucHJvZHVjdC52MS5Nb3ZlbWVudEtpbmQSDQoFZGVsdGEYAyABKAUSEQoJcmVmZXJlbmNlGAQgASgJEgwKBG5vdGUYBSABKAkSJgoCYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqMBChRMaXN0TW92ZW1lbnRzUmVxdWVzdBI8Cgp2YXJpYW50X2lkGAEgASgJQii6SCVyIzIhXnZhcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEiEKCXBhZ2Vfc2l6ZRgCIAEoBUIJukgGGgQYZCgBSACIAQESHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMY6AdCDAoKX3BhZ2Vfc2l6ZSJeChVMaXN0TW92ZW1lbnRzUmVzcG9uc2USLAoJbW92ZW1lbnRzGAEgAygLMhkubWFsbC5wcm9kdWN0LnYxLk1vdmVtZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI1ChVSZWNvbmNpbGVTdG9ja1JlcXVlc3QSHAoKcGFnZV90b2tlbhgBIAEoCUIIukgFcgMY6AciWgoPU3RvY2tEaWZmZXJlbmNlEhIKCnZhcmlhbnRfaWQYASABKAkSDQoFZmllbGQYAiABKAkSEAoIcmVjb3JkZWQYAyABKAUSEgoKcmVjb21wdXRlZBgEIAEoBSJ5ChZSZWNvbmNpbGVTdG9ja1Jlc3BvbnNlEg8KB2NoZWNrZWQYASABKAUSNQoLZGlmZmVyZW5jZXMYAiADKAsyIC5tYWxsLnByb2R1Y3QudjEuU3RvY2tEaWZmZXJlbmNlEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSqvAQoMTW92ZW1lbnRLaW5kEh0KGU1PVkVNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIYChRNT1ZFTUVOVF9LSU5EX0lNUE9SVBABEhkKFU1PVkVNRU5UX0tJTkRfUkVDRUlWRRACEhgKFE1PVkVNRU5UX0tJTkRfQURKVVNUEAMSFgoSTU9WRU1FTlRfS0lORF9TQUxFEAQSGQoVTU9WRU1FTlRfS0lORF9SRVNUT0NLEAUywQoKEEludmVudG9yeVNlcnZpY2USkQEKCEdldFN0b2NrEiAubWFsbC5wcm9kdWN0LnYxLkdldFN0b2NrUmVxdWVzdBohLm1hbGwucHJvZHVjdC52MS5HZXRTdG9ja1Jlc3BvbnNlIkCKtRgaCAQSBXN0YWZmEgVhZG1pbhoEbWFsbCABMAWC0+STAhwSGi92MS9pbnZlbnRvcnkve3ZhcmlhbnRfaWR9EqQBCgtBZGp1c3RTdG9jaxIjLm1hbGwucHJvZHVjdC52MS5BZGp1c3RTdG9ja1JlcXVlc3QaJC5tYWxsLnByb2R1Y3QudjEuQWRqdXN0U3RvY2tSZXNwb25zZSJKirUYGggEEgVzdGFmZhIFYWRtaW4aBG1hbGwgAzAFgtPkkwImOgEqIiEvdjEvaW52ZW50b3J5L3t2YXJpYW50X2lkfS9hZGp1c3QSqAEKDFJlY2VpdmVTdG9jaxIkLm1hbGwucHJvZHVjdC52MS5SZWNlaXZlU3RvY2tSZXF1ZXN0GiUubWFsbC5wcm9kdWN0LnYxLlJlY2VpdmVTdG9ja1Jlc3BvbnNlIkuKtRgaCAQSBXN0YWZmEgVhZG1pbhoEbWFsbCADMAWC0+STAic6ASoiIi92MS9pbnZlbnRvcnkve3ZhcmlhbnRfaWR9L3JlY2VpdmUSbwoMUmVzZXJ2ZVN0b2NrEiQubWFsbC5wcm9kdWN0LnYxLlJlc2VydmVTdG9ja1JlcXVlc3QaJS5tYWxsLnByb2R1Y3QudjEuUmVzZXJ2ZVN0b2NrUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJsCgtFeHRlbmRTdG9jaxIjLm1hbGwucHJvZHVjdC52MS5FeHRlbmRTdG9ja1JlcXVlc3QaJC5tYWxsLnByb2R1Y3QudjEuRXh0ZW5kU3RvY2tSZXNwb25zZSISirUYDggFGghjaGVja291dCACEmkKCkNsYWltU3RvY2sSIi5tYWxsLnByb2R1Y3QudjEuQ2xhaW1TdG9ja1JlcXVlc3QaIy5tYWxsLnByb2R1Y3QudjEuQ2xhaW1TdG9ja1Jlc3BvbnNlIhKKtRgOCAUaCGNoZWNrb3V0IAISbwoMUmVsZWFzZVN0b2NrEiQubWFsbC5wcm9kdWN0LnYxLlJlbGVhc2VTdG9ja1JlcXVlc3QaJS5tYWxsLnByb2R1Y3QudjEuUmVsZWFzZVN0b2NrUmVzcG9uc2UiEoq1GA4IBRoIY2hlY2tvdXQgAhJsCgxSZXN0b2NrU3RvY2sSJC5tYWxsLnByb2R1Y3QudjEuUmVzdG9ja1N0b2NrUmVxdWVzdBolLm1hbGwucHJvZHVjdC52MS5SZXN0b2NrU3RvY2tSZXNwb25zZSIPirUYCwgFGgVvcmRlciACEqoBCg1MaXN0TW92ZW1lbnRzEiUubWFsbC5wcm9kdWN0LnYxLkxpc3RNb3ZlbWVudHNSZXF1ZXN0GiYubWFsbC5wcm9kdWN0LnYxLkxpc3RNb3ZlbWVudHNSZXNwb25zZSJKirUYGggEEgVzdGFmZhIFYWRtaW4aBG1hbGwgATAFgtPkkwImEiQvdjEvaW52ZW50b3J5L3t2YXJpYW50X2lkfS9tb3ZlbWVudHMScQoOUmVjb25jaWxlU3RvY2sSJi5tYWxsLnByb2R1Y3QudjEuUmVjb25jaWxlU3RvY2tSZXF1ZXN0GicubWFsbC5wcm9kdWN0LnYxLlJlY29uY2lsZVN0b2NrUmVzcG9uc2UiDoq1GAoIBRoEbWFsbCABYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
 
 /**
  * Exact stock of one variant.
@@ -451,6 +451,13 @@ export type ReserveStockRequest = Message<"mall.product.v1.ReserveStockRequest">
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * The user whose active holds are limited; empty for guests.
+   *
+   * @generated from field: string user_id = 4;
+   */
+  userId: string;
 };
 
 /**
@@ -477,6 +484,13 @@ export type ReserveStockRequestJson = {
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: TimestampJson;
+
+  /**
+   * The user whose active holds are limited; empty for guests.
+   *
+   * @generated from field: string user_id = 4;
+   */
+  userId?: string;
 };
 
 /**
@@ -682,6 +696,492 @@ export const ReleaseStockResponseSchema: GenMessage<ReleaseStockResponse, {jsonT
   messageDesc(file_mall_product_v1_inventory, 15);
 
 /**
+ * @generated from message mall.product.v1.RestockStockRequest
+ */
+export type RestockStockRequest = Message<"mall.product.v1.RestockStockRequest"> & {
+  /**
+   * The checkout whose units come back.
+   *
+   * @generated from field: string checkout_id = 1;
+   */
+  checkoutId: string;
+};
+
+/**
+ * @generated from message mall.product.v1.RestockStockRequest
+ */
+export type RestockStockRequestJson = {
+  /**
+   * The checkout whose units come back.
+   *
+   * @generated from field: string checkout_id = 1;
+   */
+  checkoutId?: string;
+};
+
+/**
+ * Describes the message mall.product.v1.RestockStockRequest.
+ * Use `create(RestockStockRequestSchema)` to create a new message.
+ */
+export const RestockStockRequestSchema: GenMessage<RestockStockRequest, {jsonType: RestockStockRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 16);
+
+/**
+ * @generated from message mall.product.v1.RestockStockResponse
+ */
+export type RestockStockResponse = Message<"mall.product.v1.RestockStockResponse"> & {
+};
+
+/**
+ * @generated from message mall.product.v1.RestockStockResponse
+ */
+export type RestockStockResponseJson = {
+};
+
+/**
+ * Describes the message mall.product.v1.RestockStockResponse.
+ * Use `create(RestockStockResponseSchema)` to create a new message.
+ */
+export const RestockStockResponseSchema: GenMessage<RestockStockResponse, {jsonType: RestockStockResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 17);
+
+/**
+ * One entry of the ledger; units on hand are the sum of all deltas of a variant.
+ *
+ * @generated from message mall.product.v1.Movement
+ */
+export type Movement = Message<"mall.product.v1.Movement"> & {
+  /**
+   * Id of the entry (a UUID).
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: mall.product.v1.MovementKind kind = 2;
+   */
+  kind: MovementKind;
+
+  /**
+   * Units added (positive) or removed (negative).
+   *
+   * @generated from field: int32 delta = 3;
+   */
+  delta: number;
+
+  /**
+   * What caused it, such as a checkout; empty otherwise.
+   *
+   * @generated from field: string reference = 4;
+   */
+  reference: string;
+
+  /**
+   * Note of the person who made it.
+   *
+   * @generated from field: string note = 5;
+   */
+  note: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 6;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * One entry of the ledger; units on hand are the sum of all deltas of a variant.
+ *
+ * @generated from message mall.product.v1.Movement
+ */
+export type MovementJson = {
+  /**
+   * Id of the entry (a UUID).
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: mall.product.v1.MovementKind kind = 2;
+   */
+  kind?: MovementKindJson;
+
+  /**
+   * Units added (positive) or removed (negative).
+   *
+   * @generated from field: int32 delta = 3;
+   */
+  delta?: number;
+
+  /**
+   * What caused it, such as a checkout; empty otherwise.
+   *
+   * @generated from field: string reference = 4;
+   */
+  reference?: string;
+
+  /**
+   * Note of the person who made it.
+   *
+   * @generated from field: string note = 5;
+   */
+  note?: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 6;
+   */
+  at?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.product.v1.Movement.
+ * Use `create(MovementSchema)` to create a new message.
+ */
+export const MovementSchema: GenMessage<Movement, {jsonType: MovementJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 18);
+
+/**
+ * @generated from message mall.product.v1.ListMovementsRequest
+ */
+export type ListMovementsRequest = Message<"mall.product.v1.ListMovementsRequest"> & {
+  /**
+   * The variant.
+   *
+   * @generated from field: string variant_id = 1;
+   */
+  variantId: string;
+
+  /**
+   * Entries a page, 1 to 100; 20 when absent.
+   *
+   * @generated from field: optional int32 page_size = 2;
+   */
+  pageSize?: number | undefined;
+
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * @generated from message mall.product.v1.ListMovementsRequest
+ */
+export type ListMovementsRequestJson = {
+  /**
+   * The variant.
+   *
+   * @generated from field: string variant_id = 1;
+   */
+  variantId?: string;
+
+  /**
+   * Entries a page, 1 to 100; 20 when absent.
+   *
+   * @generated from field: optional int32 page_size = 2;
+   */
+  pageSize?: number;
+
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message mall.product.v1.ListMovementsRequest.
+ * Use `create(ListMovementsRequestSchema)` to create a new message.
+ */
+export const ListMovementsRequestSchema: GenMessage<ListMovementsRequest, {jsonType: ListMovementsRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 19);
+
+/**
+ * @generated from message mall.product.v1.ListMovementsResponse
+ */
+export type ListMovementsResponse = Message<"mall.product.v1.ListMovementsResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated mall.product.v1.Movement movements = 1;
+   */
+  movements: Movement[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * @generated from message mall.product.v1.ListMovementsResponse
+ */
+export type ListMovementsResponseJson = {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated mall.product.v1.Movement movements = 1;
+   */
+  movements?: MovementJson[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message mall.product.v1.ListMovementsResponse.
+ * Use `create(ListMovementsResponseSchema)` to create a new message.
+ */
+export const ListMovementsResponseSchema: GenMessage<ListMovementsResponse, {jsonType: ListMovementsResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 20);
+
+/**
+ * @generated from message mall.product.v1.ReconcileStockRequest
+ */
+export type ReconcileStockRequest = Message<"mall.product.v1.ReconcileStockRequest"> & {
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken: string;
+};
+
+/**
+ * @generated from message mall.product.v1.ReconcileStockRequest
+ */
+export type ReconcileStockRequestJson = {
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 1;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message mall.product.v1.ReconcileStockRequest.
+ * Use `create(ReconcileStockRequestSchema)` to create a new message.
+ */
+export const ReconcileStockRequestSchema: GenMessage<ReconcileStockRequest, {jsonType: ReconcileStockRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 21);
+
+/**
+ * A number of a variant's stock that does not follow from the ledger or the holds.
+ *
+ * @generated from message mall.product.v1.StockDifference
+ */
+export type StockDifference = Message<"mall.product.v1.StockDifference"> & {
+  /**
+   * The variant.
+   *
+   * @generated from field: string variant_id = 1;
+   */
+  variantId: string;
+
+  /**
+   * Which number: on_hand or reserved.
+   *
+   * @generated from field: string field = 2;
+   */
+  field: string;
+
+  /**
+   * What the stock row says.
+   *
+   * @generated from field: int32 recorded = 3;
+   */
+  recorded: number;
+
+  /**
+   * What the ledger or the active holds sum up to.
+   *
+   * @generated from field: int32 recomputed = 4;
+   */
+  recomputed: number;
+};
+
+/**
+ * A number of a variant's stock that does not follow from the ledger or the holds.
+ *
+ * @generated from message mall.product.v1.StockDifference
+ */
+export type StockDifferenceJson = {
+  /**
+   * The variant.
+   *
+   * @generated from field: string variant_id = 1;
+   */
+  variantId?: string;
+
+  /**
+   * Which number: on_hand or reserved.
+   *
+   * @generated from field: string field = 2;
+   */
+  field?: string;
+
+  /**
+   * What the stock row says.
+   *
+   * @generated from field: int32 recorded = 3;
+   */
+  recorded?: number;
+
+  /**
+   * What the ledger or the active holds sum up to.
+   *
+   * @generated from field: int32 recomputed = 4;
+   */
+  recomputed?: number;
+};
+
+/**
+ * Describes the message mall.product.v1.StockDifference.
+ * Use `create(StockDifferenceSchema)` to create a new message.
+ */
+export const StockDifferenceSchema: GenMessage<StockDifference, {jsonType: StockDifferenceJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 22);
+
+/**
+ * @generated from message mall.product.v1.ReconcileStockResponse
+ */
+export type ReconcileStockResponse = Message<"mall.product.v1.ReconcileStockResponse"> & {
+  /**
+   * Variants that were checked in this page.
+   *
+   * @generated from field: int32 checked = 1;
+   */
+  checked: number;
+
+  /**
+   * What was found.
+   *
+   * @generated from field: repeated mall.product.v1.StockDifference differences = 2;
+   */
+  differences: StockDifference[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * @generated from message mall.product.v1.ReconcileStockResponse
+ */
+export type ReconcileStockResponseJson = {
+  /**
+   * Variants that were checked in this page.
+   *
+   * @generated from field: int32 checked = 1;
+   */
+  checked?: number;
+
+  /**
+   * What was found.
+   *
+   * @generated from field: repeated mall.product.v1.StockDifference differences = 2;
+   */
+  differences?: StockDifferenceJson[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message mall.product.v1.ReconcileStockResponse.
+ * Use `create(ReconcileStockResponseSchema)` to create a new message.
+ */
+export const ReconcileStockResponseSchema: GenMessage<ReconcileStockResponse, {jsonType: ReconcileStockResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_product_v1_inventory, 23);
+
+/**
+ * Why units on hand changed.
+ *
+ * @generated from enum mall.product.v1.MovementKind
+ */
+export enum MovementKind {
+  /**
+   * @generated from enum value: MOVEMENT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Set by an import or from the command line.
+   *
+   * @generated from enum value: MOVEMENT_KIND_IMPORT = 1;
+   */
+  IMPORT = 1,
+
+  /**
+   * Units arrived.
+   *
+   * @generated from enum value: MOVEMENT_KIND_RECEIVE = 2;
+   */
+  RECEIVE = 2,
+
+  /**
+   * Corrected after a count or a loss.
+   *
+   * @generated from enum value: MOVEMENT_KIND_ADJUST = 3;
+   */
+  ADJUST = 3,
+
+  /**
+   * Sold to a checkout.
+   *
+   * @generated from enum value: MOVEMENT_KIND_SALE = 4;
+   */
+  SALE = 4,
+
+  /**
+   * Came back from a cancelled order.
+   *
+   * @generated from enum value: MOVEMENT_KIND_RESTOCK = 5;
+   */
+  RESTOCK = 5,
+}
+
+/**
+ * Why units on hand changed.
+ *
+ * @generated from enum mall.product.v1.MovementKind
+ */
+export type MovementKindJson = "MOVEMENT_KIND_UNSPECIFIED" | "MOVEMENT_KIND_IMPORT" | "MOVEMENT_KIND_RECEIVE" | "MOVEMENT_KIND_ADJUST" | "MOVEMENT_KIND_SALE" | "MOVEMENT_KIND_RESTOCK";
+
+/**
+ * Describes the enum mall.product.v1.MovementKind.
+ */
+export const MovementKindSchema: GenEnum<MovementKind, MovementKindJson> = /*@__PURE__*/
+  enumDesc(file_mall_product_v1_inventory, 0);
+
+/**
  * Stock, and the holds that checkouts put on it.
  *
  * @generated from service mall.product.v1.InventoryService
@@ -719,7 +1219,8 @@ export const InventoryService: GenService<{
   },
   /**
    * Holds units of several variants for one checkout, all or nothing. Too few of one: OUT_OF_STOCK with its
-   * variantId. Reserving again for the same checkout returns the hold it has.
+   * variantId. Reserving again for the same checkout returns the hold it has; one that was released already:
+   * HOLD_ENDED. A user who holds too many unpaid units at once: HOLD_LIMIT_EXCEEDED.
    *
    * @generated from rpc mall.product.v1.InventoryService.ReserveStock
    */
@@ -750,7 +1251,8 @@ export const InventoryService: GenService<{
     output: typeof ClaimStockResponseSchema;
   },
   /**
-   * Gives the units of an active hold back. No hold, or one that ended otherwise, is no error.
+   * Gives the units of an active hold back. A hold that ended otherwise is no error; a checkout without a hold can no
+   * longer make one.
    *
    * @generated from rpc mall.product.v1.InventoryService.ReleaseStock
    */
@@ -758,6 +1260,36 @@ export const InventoryService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseStockRequestSchema;
     output: typeof ReleaseStockResponseSchema;
+  },
+  /**
+   * Takes the units of a cancelled order back: an active hold is released, sold units return to the shelf once.
+   *
+   * @generated from rpc mall.product.v1.InventoryService.RestockStock
+   */
+  restockStock: {
+    methodKind: "unary";
+    input: typeof RestockStockRequestSchema;
+    output: typeof RestockStockResponseSchema;
+  },
+  /**
+   * Lists the ledger of a variant's units on hand, newest first.
+   *
+   * @generated from rpc mall.product.v1.InventoryService.ListMovements
+   */
+  listMovements: {
+    methodKind: "unary";
+    input: typeof ListMovementsRequestSchema;
+    output: typeof ListMovementsResponseSchema;
+  },
+  /**
+   * Recomputes the stock of a page of variants from the ledger and the holds, and reports every difference.
+   *
+   * @generated from rpc mall.product.v1.InventoryService.ReconcileStock
+   */
+  reconcileStock: {
+    methodKind: "unary";
+    input: typeof ReconcileStockRequestSchema;
+    output: typeof ReconcileStockResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mall_product_v1_inventory, 0);
