@@ -1,0 +1,1 @@
+ALTER TABLE "checkout"."checkouts" ADD COLUMN "refusal" jsonb;
