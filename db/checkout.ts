@@ -47,4 +47,4 @@ export const checkouts = checkout.table(
   ],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(checkout);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(checkout);

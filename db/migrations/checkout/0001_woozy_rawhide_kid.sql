@@ -1,1 +1,0 @@
-ALTER TABLE "checkout"."checkouts" ADD COLUMN "refusal" jsonb;
