@@ -152,6 +152,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
       seal: sealer(env.MALL_MASTER_KEY, `${name}/idempotency`),
       clock,
       ttlSeconds: env.IDEMPOTENCY_TTL_SECONDS,
+      log,
     }),
   };
 }
