@@ -82,4 +82,4 @@ export const signingKeys = auth.table(
   (t) => [check("signing_keys_generation", sql`${t.generation} >= 1`)],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(auth);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(auth);

@@ -48,4 +48,4 @@ export const cartItems = cart.table(
   ],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(cart);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(cart);

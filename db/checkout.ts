@@ -30,6 +30,8 @@ export const checkouts = checkout.table(
     total: bigint("total", { mode: "bigint" }).notNull(),
     currency: text("currency").notNull(),
     failureReason: text("failure_reason").notNull().default(""),
+    /** The refusal that the key of a failed checkout replays. */
+    refusal: jsonb("refusal"),
     /** The answer that the request or the sweeper still has to write for an Idempotency-Key. */
     owes: jsonb("owes").$type<OwedAnswer>(),
     /** When an unpaid order ends; null unless it awaits payment. */
@@ -45,4 +47,4 @@ export const checkouts = checkout.table(
   ],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(checkout);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(checkout);

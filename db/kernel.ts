@@ -17,7 +17,10 @@ export const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({ 
 /** An instant, as a Date. */
 export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date", precision: 3 });
 
-/** The three tables every service has: events to publish, messages consumed, answers kept for a repeated key. */
+/**
+ * The tables every service has: events to publish, messages consumed, messages nobody could handle, answers kept for a
+ * repeated key.
+ */
 export function kernelTables(schema: PgSchema) {
   return {
     outbox: schema.table(
@@ -25,6 +28,8 @@ export function kernelTables(schema: PgSchema) {
       {
         id: uuid("id").primaryKey(),
         type: text("type").notNull(),
+        /** Who gets it; an event has a row for each of its listeners, or one that is history from the start. */
+        consumer: text("consumer"),
         subject: text("subject").notNull(),
         sequence: integer("sequence").notNull(),
         data: jsonb("data").notNull(),
@@ -32,10 +37,12 @@ export function kernelTables(schema: PgSchema) {
         attempts: integer("attempts").notNull().default(0),
         /** When it is due; null once it is published or dead. */
         dueAt: instant("due_at"),
+        /** Before this instant nobody may see it. */
+        notBefore: instant("not_before"),
         deadAt: instant("dead_at"),
         lastError: text("last_error"),
       },
-      (t) => [index("outbox_due").on(t.dueAt).where(sql`${t.dueAt} is not null`)],
+      (t) => [index("outbox_due").on(t.consumer, t.dueAt).where(sql`${t.dueAt} is not null`)],
     ),
     inbox: schema.table(
       "inbox",
@@ -44,8 +51,19 @@ export function kernelTables(schema: PgSchema) {
         messageId: uuid("message_id").notNull(),
         receivedAt: instant("received_at").notNull(),
       },
-      (t) => [primaryKey({ columns: [t.consumer, t.messageId] })],
+      (t) => [primaryKey({ columns: [t.consumer, t.messageId] }), index("inbox_received").on(t.receivedAt)],
     ),
+    /** Kept until somebody redrives them, and a while after. */
+    deadLetters: schema.table("dead_letters", {
+      /** Id of the event; a digest of what came when that was no event. */
+      id: text("id").primaryKey(),
+      /** The service that could not handle it. */
+      consumer: text("consumer").notNull(),
+      event: jsonb("event").notNull(),
+      error: text("error").notNull(),
+      deadAt: instant("dead_at").notNull(),
+      redrivenAt: instant("redriven_at"),
+    }),
     idempotency: schema.table(
       "idempotency",
       {

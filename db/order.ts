@@ -91,4 +91,4 @@ export const orderEvents = order.table(
   (t) => [index("order_events_by_order").on(t.orderId, t.id)],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(order);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(order);

@@ -49,4 +49,4 @@ export const fakeCharges = payment.table(
   (t) => [check("fake_charges_refunded", sql`${t.refunded} between 0 and ${t.amount}`)],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(payment);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(payment);

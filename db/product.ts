@@ -157,4 +157,4 @@ export const stockMovements = product.table(
   ],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(product);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(product);

@@ -26,4 +26,4 @@ export const profiles = user.table(
   ],
 );
 
-export const { outbox, inbox, idempotency } = kernelTables(user);
+export const { outbox, inbox, deadLetters, idempotency } = kernelTables(user);

@@ -3,29 +3,33 @@ import type { Client, Interceptor } from "@connectrpc/connect";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
 import { type Consumer, consume } from "./bus/consume";
+import { deadLettersOf } from "./bus/dead-letters";
 import { localBus } from "./bus/local";
-import { type Announce, type CloudEvent, outboxOf } from "./bus/outbox";
-import { relay } from "./bus/relay";
+import { type Announce, outboxOf } from "./bus/outbox";
+import type { EventBus, Inbox } from "./bus/port";
+import { qstashBus, qstashVerifier } from "./bus/qstash";
+import { createRelay, type Relay } from "./bus/relay";
+import { messageCleaner } from "./bus/retention";
+import { localRoute, qstashRoutes } from "./bus/routes";
+import { qstashSettings } from "./bus/settings";
 import { type DerivedSecrets, derivedSecrets } from "./crypto/derive";
 import { type Seal, sealer } from "./crypto/seal";
 import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
-import { fault, invalid } from "./fault";
 import { healthRoutes, problemAnswers, type Readiness } from "./http";
 import { idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
 import type { Registry } from "./registry/port";
-import { readBody } from "./rpc/body";
 import { clientOf } from "./rpc/client";
 import { requestGate } from "./rpc/gate";
 import { type Answers, createAnswers } from "./rpc/idempotency";
 import { restRoutes } from "./rpc/rest";
 import { createRpcServer, type Implementation, type RpcServer } from "./rpc/server";
 import { validation } from "./rpc/validate";
-import { type ServiceName, serviceOfPackage, subscriptions } from "./topology";
+import { type ServiceName, subscriptions } from "./topology";
 
 /** What a host plugs into a service; nothing else differs between hosts. */
 export interface Resources {
@@ -33,6 +37,8 @@ export interface Resources {
   db: Db;
   registry: Registry;
   clock: () => Date;
+  /** A bus that not every host can have; without it the environment chooses one that is only fetch. */
+  bus?: EventBus;
   /** Keeps work alive that goes on after the answer (waitUntil on Workers). */
   background(work: Promise<unknown>): void;
 }
@@ -53,7 +59,8 @@ export interface Kernel {
   /** A client of a neighbour; the call table must allow it. */
   client<S extends DescService>(desc: S): Client<S>;
   /** Publishes due events now. */
-  relay(): Promise<void>;
+  relay: Relay;
+  readonly bus: EventBus;
   readonly resources: Resources;
   readonly env: BaseEnv;
 }
@@ -63,12 +70,22 @@ export interface MallApp {
   readonly name: ServiceName;
   readonly rpc: RpcServer;
   fetch(request: Request): Promise<Response>;
-  /** Does what is due: publishes events, finishes what crashed, deletes what expired. Called every SWEEP_INTERVAL_MS. */
+  /** Begins to receive events that the bus brings by itself; without it they come by requests only. */
+  listen(): Promise<void>;
+  /** Handles one event as if the bus had brought it: a second time it has no effect. Faults as its consumer has them. */
+  handle(event: unknown): Promise<void>;
+  /** What is done from time to time, each by itself: publishing events, finishing what crashed, deleting what expired. */
+  readonly duties: readonly (() => Promise<void>)[];
+  /** Does all of it now; rejects when a part of it failed, after the others are done. */
   sweep(): Promise<void>;
 }
 
-/** A Db that runs `after` when a transaction which announced something has committed. */
-function announcing(db: Db, dirty: WeakSet<Tx>, after: () => void): Db {
+/** A Db that runs `after`, with who listens, when a transaction which announced something has committed. */
+function announcing(
+  db: Db,
+  dirty: WeakMap<Tx, Set<ServiceName>>,
+  after: (listeners: readonly ServiceName[]) => void,
+): Db {
   return {
     get sql() {
       return db.sql;
@@ -83,10 +100,19 @@ function announcing(db: Db, dirty: WeakSet<Tx>, after: () => void): Db {
         last = tx;
         return fn(tx);
       });
-      if (last && dirty.has(last)) after();
+      const listeners = last && dirty.get(last);
+      if (listeners) after([...listeners]);
       return result;
     },
   };
+}
+
+/** The bus that the environment names, of those that need nothing but fetch. */
+function fetchBus(env: BaseEnv, registry: Registry, tokens: ServiceTokens): EventBus {
+  const qstash = qstashSettings(env);
+  if (qstash) return qstashBus(qstash);
+  if (env.BUS === "local") return localBus(registry, tokens);
+  throw new Error(`The environment is not complete:\n  BUS: this host cannot run ${env.BUS}`);
 }
 
 /** Builds what every service needs from its host's resources and its environment. */
@@ -94,12 +120,12 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
   const { clock, registry } = resources;
   const log = jsonLog(name, env.LOG_LEVEL);
   const tokens = serviceTokens(env.MALL_MASTER_KEY, name, clock);
-  const outbox = outboxOf(name, clock);
-  const bus = localBus(registry, tokens);
-  const dirty = new WeakSet<Tx>();
-  const relayNow = () => relay(resources.db, outbox, bus, clock, log);
-  const db = announcing(resources.db, dirty, () => {
-    resources.background(relayNow().catch((error) => log("error", "relay failed", errorFields(error))));
+  const bus = resources.bus ?? fetchBus(env, registry, tokens);
+  const outbox = outboxOf(name, clock, { canDelay: bus.canDelay });
+  const dirty = new WeakMap<Tx, Set<ServiceName>>();
+  const relay = createRelay({ db: resources.db, outbox, bus, clock, log, backoffMs: env.EVENT_BACKOFF_MS });
+  const db = announcing(resources.db, dirty, (listeners) => {
+    resources.background(relay(listeners).catch((error) => log("error", "relay failed", errorFields(error))));
   });
   return {
     name,
@@ -113,10 +139,12 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     secrets: derivedSecrets(env.MALL_MASTER_KEY),
     seal: (purpose) => sealer(env.MALL_MASTER_KEY, `${name}/${purpose}`),
     client: (desc) => clientOf(desc, registry, tokens, clock),
-    relay: relayNow,
+    relay,
+    bus,
     async announce(tx, ...events) {
       await outbox.announce(tx, ...events);
-      if (events.some(({ desc }) => subscriptions[desc.typeName])) dirty.add(tx);
+      const listeners = events.flatMap(({ desc }) => subscriptions[desc.typeName] ?? []);
+      if (listeners.length > 0) dirty.set(tx, new Set([...(dirty.get(tx) ?? []), ...listeners]));
     },
     answers: createAnswers({
       db,
@@ -159,29 +187,40 @@ async function readiness(kernel: Kernel, migrations: number): Promise<Readiness>
   }
 }
 
-function parseEvent(body: Uint8Array): CloudEvent {
-  try {
-    return JSON.parse(new TextDecoder().decode(body)) as CloudEvent;
-  } catch {
-    throw invalid([{ pointer: "#", detail: "is not JSON" }]);
-  }
+/** Routes and inbox of a service: every way that events come in. */
+function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): Inbox {
+  const { name, db, clock, log } = kernel;
+  const letters = deadLettersOf(name);
+  const inbox: Inbox = {
+    handle: consume(name, consumers, db, clock),
+    async bury(message, error) {
+      await letters.bury(db, name, message, error, clock());
+      log("error", "event is a dead letter", { error, consumer: name });
+    },
+  };
+  if (consumers.length === 0) return inbox;
+  localRoute(app, kernel.serviceTokens, inbox);
+  const qstash = qstashSettings(kernel.env);
+  if (qstash) qstashRoutes(app, name, qstashVerifier(qstash), inbox);
+  return inbox;
 }
 
-/** Receives the events this service listens to from other services of the mall. */
-function eventRoute(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): void {
-  const handle = consume(kernel.name, consumers, kernel.db, kernel.clock);
-  app.post("/events", async (c) => {
-    const token = c.req.header("x-service-token");
-    if (!token)
-      throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
-    const caller = await kernel.serviceTokens.callerOf(token, "event");
-    const body = await readBody(c.req.raw, 1024 * 1024);
-    const event = parseEvent(body);
-    if (serviceOfPackage(event.type) !== caller)
-      throw fault("permission_denied", "FORBIDDEN", "This event is not yours.");
-    await handle(event);
-    return c.body(null, 204);
-  });
+/** Deletes what messaging keeps, once a minute of the clock. */
+function cleaning(kernel: Kernel): () => Promise<void> {
+  const clean = messageCleaner(kernel.name);
+  let dueMs = 0;
+  return async () => {
+    const now = kernel.clock();
+    if (now.getTime() < dueMs) return;
+    dueMs = now.getTime() + 60_000;
+    await clean(kernel.db, now);
+  };
+}
+
+/** Runs all, and rejects with the first failure when the last has ended. */
+async function runAll(works: readonly (() => Promise<void>)[]): Promise<void> {
+  const results = await Promise.allSettled(works.map((work) => work()));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
@@ -201,17 +240,25 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   healthRoutes(app, () => readiness(kernel, parts.migrations));
   app.get("/openapi.json", (c) => c.json(parts.openapi));
   parts.routes?.(app);
-  if (parts.consumers) eventRoute(app, kernel, parts.consumers);
+  const inbox = receiving(app, kernel, parts.consumers ?? []);
   app.route("/", restRoutes(rpc));
   problemAnswers(app, log);
+  const own = parts.sweep;
+  const duties = [
+    () => kernel.relay(),
+    ...(own ? [() => own()] : []),
+    kernel.answers.clean,
+    cleaning(kernel),
+  ];
   return {
     name: kernel.name,
     rpc,
     fetch: async (request) => rpc.fetch(request) ?? app.fetch(request),
-    async sweep() {
-      await kernel.relay();
-      await parts.sweep?.();
-      await kernel.answers.clean();
+    async listen() {
+      if (parts.consumers) await kernel.bus.listen?.(kernel.name, inbox);
     },
+    handle: inbox.handle,
+    duties,
+    sweep: () => runAll(duties),
   };
 }

@@ -35,6 +35,33 @@ export const baseEnv = z.object({
     .max(60_000)
     .default(1000)
     .describe("Milliseconds between two sweeps (outbox relay, unfinished checkouts)."),
+  BUS: z
+    .enum(["local", "qstash", "rabbitmq"])
+    .default("local")
+    .describe("What carries events: calls between services, QStash, or RabbitMQ (not on Workers)."),
+  QSTASH_URL: z.url().default("https://qstash.upstash.io").describe("Address of QStash."),
+  QSTASH_TOKEN: z.string().default("").describe("Token that publishes on QStash; needed by BUS=qstash."),
+  QSTASH_CURRENT_SIGNING_KEY: z
+    .string()
+    .default("")
+    .describe("Key that QStash signs its deliveries with; needed by BUS=qstash."),
+  QSTASH_NEXT_SIGNING_KEY: z
+    .string()
+    .default("")
+    .describe("Key that QStash will sign with after a rotation; needed by BUS=qstash."),
+  RABBITMQ_URL: z
+    .string()
+    .default("")
+    .describe("Address of RabbitMQ, as amqp://user:password@host/vhost; needed by BUS=rabbitmq."),
+  EVENT_BACKOFF_MS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(60_000)
+    .default(1000)
+    .describe(
+      "Milliseconds before an event is delivered again that its consumer refused; grows with each time.",
+    ),
   IDEMPOTENCY_TTL_SECONDS: z.coerce
     .number()
     .int()

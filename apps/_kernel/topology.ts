@@ -36,6 +36,7 @@ export const calls: Record<CallerName, readonly ServiceName[]> = {
 /** Event subscriptions: full proto name of the event → services whose `/events` receives it. */
 export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.UserRegistered": ["user"],
+  "mall.order.v1.OrderCancelled": ["checkout"],
 };
 
 /** The service that owns a proto package or a full RPC path ("/mall.cart.v1.CartService/AddItem"). */

@@ -4,6 +4,7 @@ import { type EnvSource, parseEnv } from "@mall/kernel/env";
 import { healthRoutes, problemAnswers, type Readiness } from "@mall/kernel/http";
 import { jsonLog } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
+import { serviceNames } from "@mall/kernel/topology";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
@@ -54,6 +55,19 @@ function allowedOrigin(listed: string, isProduction: boolean): string | string[]
   return origins.length > 0 || isProduction ? origins : "*";
 }
 
+/** A report of QStash about a failed event holds the event and the answer to it in base64. */
+const eventBytesMax = 4 * 1024 * 1024;
+
+/** Where QStash delivers: passed on byte by byte, for the service checks the signature. */
+function eventRoutes(app: Hono, registry: Registry): void {
+  for (const path of ["/_events/:service", "/_events/:service/failed"]) {
+    app.post(path, (c, next) => {
+      const service = serviceNames.find((name) => name === c.req.param("service"));
+      return service ? forward(registry, service, c.req.raw, eventBytesMax) : next();
+    });
+  }
+}
+
 /** The edge of the mall: routing, CORS, security headers, limits, documents. It never decodes a body. */
 export function createGateway({ env: source, registry, docsAsset, ready }: GatewayResources): {
   fetch(request: Request): Promise<Response>;
@@ -76,6 +90,7 @@ export function createGateway({ env: source, registry, docsAsset, ready }: Gatew
   app.get("/problems/:reason", problemPage);
   app.get("/", (c) => c.redirect("/docs"));
   app.get("/.well-known/jwks.json", (c) => forward(registry, "auth", c.req.raw, 0));
+  eventRoutes(app, registry);
   const patterns = new Map<string, { service: (typeof routes)[number]["service"]; bodyBytesMax: number }>();
   for (const { service, rpcPath, rest, bodyBytesMax } of routes) {
     const send = (c: { req: { raw: Request } }) => forward(registry, service, c.req.raw, bodyBytesMax);

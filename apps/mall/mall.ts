@@ -7,7 +7,7 @@ import { createCheckoutService } from "@mall/checkout/service";
 import { createGateway } from "@mall/gateway/service";
 import type { MallApp, Resources } from "@mall/kernel/app";
 import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
-import { bunResources } from "@mall/kernel/host/bun";
+import { bunResources, hostBus } from "@mall/kernel/host/bun";
 import { docsAsset } from "@mall/kernel/host/docs-assets";
 import type { Readiness } from "@mall/kernel/http";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
@@ -57,7 +57,8 @@ async function readiness(apps: readonly MallApp[]): Promise<Readiness> {
 export function buildMall(env: EnvSource): Mall {
   const { MALL_MASTER_KEY } = parseEnv(baseEnv, env);
   const registry = inProcessRegistry();
-  const resources = new Map(serviceNames.map((name) => [name, bunResources(name, env, registry)]));
+  const bus = hostBus(env);
+  const resources = new Map(serviceNames.map((name) => [name, bunResources(name, env, registry, bus)]));
   const apps = serviceNames.map((name) => {
     const app = creators[name](resources.get(name)!);
     registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
@@ -74,6 +75,7 @@ export function buildMall(env: EnvSource): Mall {
     },
     client: (desc) => clientOf(desc, registry, tokens, clock),
     close: async () => {
+      await bus?.close?.();
       await Promise.all([...resources.values()].map(({ db }) => db.close()));
     },
   };

@@ -3,6 +3,9 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { getRequestListener } from "@hono/node-server";
 import type { MallApp, Resources } from "../app";
+import type { EventBus } from "../bus/port";
+import { rabbitmqBus } from "../bus/rabbitmq";
+import { rabbitmqUrl } from "../bus/settings";
 import { openDb } from "../db/client";
 import { baseEnv, type EnvSource, parseEnv } from "../env";
 import { errorFields, jsonLog, type Log } from "../log";
@@ -13,8 +16,21 @@ import { type ServiceName, services } from "../topology";
 
 type Fetch = (request: Request) => Promise<Response>;
 
-/** What a process of one service runs on: its own pool under its own role, the real clock. */
-export function bunResources(name: ServiceName, env: EnvSource, registry: Registry): Resources {
+/** The bus of a process where that takes more than fetch; opens no connection before it is used. */
+export function hostBus(env: EnvSource): EventBus | undefined {
+  const parsed = parseEnv(baseEnv, env);
+  const url = rabbitmqUrl(parsed);
+  const log = jsonLog("rabbitmq", parsed.LOG_LEVEL);
+  return url ? rabbitmqBus({ url, log, backoffMs: parsed.EVENT_BACKOFF_MS }) : undefined;
+}
+
+/** What a process of one service runs on: its own pool under its own role, the real clock, the bus of the process. */
+export function bunResources(
+  name: ServiceName,
+  env: EnvSource,
+  registry: Registry,
+  bus?: EventBus,
+): Resources {
   const url = env[`${name.toUpperCase()}_DATABASE_URL`] ?? env.DATABASE_URL;
   if (!url)
     throw new Error(`The environment is not complete:\n  DATABASE_URL: must name a PostgreSQL database`);
@@ -23,6 +39,7 @@ export function bunResources(name: ServiceName, env: EnvSource, registry: Regist
     db: openDb({ url, role: `mall_${name}`, applicationName: `mall-${name}` }),
     registry,
     clock: () => new Date(),
+    bus,
     background: () => {},
   };
 }
@@ -62,18 +79,21 @@ export function serveGrpc(
   });
 }
 
-/** Calls sweep() of each app every `intervalMs`, never twice at once. Returns a function that stops it. */
+/**
+ * Does the duties of each app every `intervalMs`, none twice at once; one that takes long holds up no other. Returns a
+ * function that stops it.
+ */
 export function startSweeps(apps: readonly MallApp[], intervalMs: number, log: Log): () => void {
-  const running = new Set<MallApp>();
+  const running = new Set<() => Promise<void>>();
+  const start = (app: MallApp, duty: () => Promise<void>) => {
+    if (running.has(duty)) return;
+    running.add(duty);
+    duty()
+      .catch((error) => log("error", "sweep failed", { app: app.name, ...errorFields(error) }))
+      .finally(() => running.delete(duty));
+  };
   const timer = setInterval(() => {
-    for (const app of apps) {
-      if (running.has(app)) continue;
-      running.add(app);
-      app
-        .sweep()
-        .catch((error) => log("error", "sweep failed", { app: app.name, ...errorFields(error) }))
-        .finally(() => running.delete(app));
-    }
+    for (const app of apps) for (const duty of app.duties) start(app, duty);
   }, intervalMs);
   return () => clearInterval(timer);
 }
@@ -107,17 +127,19 @@ export async function serveService(
   const env: EnvSource = process.env;
   const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
   const log = jsonLog(name, LOG_LEVEL);
-  const resources = bunResources(name, env, staticRegistry(env));
+  const resources = bunResources(name, env, staticRegistry(env), hostBus(env));
   const app = create(resources);
   const { port, grpcPort } = portsOf(env, services[name].port);
   const http = serveHttp(app.fetch, port);
   const grpc = await serveGrpc(app.rpc.routes, app.fetch, grpcPort);
+  await app.listen();
   const stopSweeps = startSweeps([app], SWEEP_INTERVAL_MS, log);
   log("info", "listening", { port, grpcPort });
   onShutdown(async () => {
     stopSweeps();
     grpc.stop();
     await http.stop();
+    await resources.bus?.close?.();
     await resources.db.close();
   });
 }

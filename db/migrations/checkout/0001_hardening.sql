@@ -1,0 +1,15 @@
+CREATE TABLE "checkout"."dead_letters" (
+	"id" text PRIMARY KEY NOT NULL,
+	"consumer" text NOT NULL,
+	"event" jsonb NOT NULL,
+	"error" text NOT NULL,
+	"dead_at" timestamp (3) with time zone NOT NULL,
+	"redriven_at" timestamp (3) with time zone
+);
+--> statement-breakpoint
+DROP INDEX "checkout"."outbox_due";--> statement-breakpoint
+ALTER TABLE "checkout"."checkouts" ADD COLUMN "refusal" jsonb;--> statement-breakpoint
+ALTER TABLE "checkout"."outbox" ADD COLUMN "consumer" text;--> statement-breakpoint
+ALTER TABLE "checkout"."outbox" ADD COLUMN "not_before" timestamp (3) with time zone;--> statement-breakpoint
+CREATE INDEX "inbox_received" ON "checkout"."inbox" USING btree ("received_at");--> statement-breakpoint
+CREATE INDEX "outbox_due" ON "checkout"."outbox" USING btree ("consumer","due_at") WHERE "checkout"."outbox"."due_at" is not null;

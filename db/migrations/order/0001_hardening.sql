@@ -1,0 +1,14 @@
+CREATE TABLE "order"."dead_letters" (
+	"id" text PRIMARY KEY NOT NULL,
+	"consumer" text NOT NULL,
+	"event" jsonb NOT NULL,
+	"error" text NOT NULL,
+	"dead_at" timestamp (3) with time zone NOT NULL,
+	"redriven_at" timestamp (3) with time zone
+);
+--> statement-breakpoint
+DROP INDEX "order"."outbox_due";--> statement-breakpoint
+ALTER TABLE "order"."outbox" ADD COLUMN "consumer" text;--> statement-breakpoint
+ALTER TABLE "order"."outbox" ADD COLUMN "not_before" timestamp (3) with time zone;--> statement-breakpoint
+CREATE INDEX "inbox_received" ON "order"."inbox" USING btree ("received_at");--> statement-breakpoint
+CREATE INDEX "outbox_due" ON "order"."outbox" USING btree ("consumer","due_at") WHERE "order"."outbox"."due_at" is not null;
