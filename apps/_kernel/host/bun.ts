@@ -85,7 +85,7 @@ export function serveGrpc(
  */
 export function startSweeps(apps: readonly MallApp[], intervalMs: number, log: Log): () => void {
   const running = new Set<() => Promise<void>>();
-  const start = (app: MallApp, duty: () => Promise<void>) => {
+  const start = (app: MallApp, duty: () => Promise<unknown>) => {
     if (running.has(duty)) return;
     running.add(duty);
     duty()

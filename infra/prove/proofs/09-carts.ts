@@ -1,6 +1,7 @@
 import { type Goods, stockShelves } from "../goods";
 import { newCustomer } from "../insiders";
-import { type Context, forEachOf, must, type Proof, type Random, type Result } from "../proof";
+import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import type { Random } from "../random";
 import type { CartRef, Identity } from "../shop";
 
 interface SeenCart {
