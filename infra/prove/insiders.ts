@@ -35,7 +35,9 @@ export async function newAdmin({ env }: Cluster, shop: Shop): Promise<Identity> 
   const email = `boss-${crypto.randomUUID()}@example.com`;
   const mall = buildMall({ ...env, LOG_LEVEL: "error" });
   try {
-    const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(email);
+    const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(
+      email,
+    );
     const login = await shop.insist<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
       email,
       password,

@@ -33,11 +33,15 @@ async function captures(context: Context, trials: number): Promise<number> {
         ),
       ),
     );
-    const odd = answers.filter((answer) => answer !== PaymentState.CAPTURED && answer !== PaymentState.AUTHORIZED);
+    const odd = answers.filter(
+      (answer) => answer !== PaymentState.CAPTURED && answer !== PaymentState.AUTHORIZED,
+    );
     must(odd.length === 0, () => `a capture of ${paymentId} ended with ${String(odd[0])}`);
     made.push({ paymentId, minor });
   });
-  const ledger = new Map((await context.cluster.provider.ledger(context.cluster.sql)).map((e) => [e.paymentId, e]));
+  const ledger = new Map(
+    (await context.cluster.provider.ledger(context.cluster.sql)).map((e) => [e.paymentId, e]),
+  );
   for (const { paymentId, minor } of made) {
     const entry = ledger.get(uuidOf(paymentId));
     must(
@@ -55,7 +59,12 @@ async function captures(context: Context, trials: number): Promise<number> {
 }
 
 /** 100 parallel refunds of parts of one payment, some of them sent twice; returns how many were refused. */
-async function refundRace(context: Context, admin: Identity, variantId: string, trial: number): Promise<number> {
+async function refundRace(
+  context: Context,
+  admin: Identity,
+  variantId: string,
+  trial: number,
+): Promise<number> {
   const { shop, cluster, random } = context;
   const dice = random.fork(`refunds ${trial}`);
   const cart = await shop.guest([{ variantId, quantity: 1 }]);
@@ -94,12 +103,18 @@ async function refundRace(context: Context, admin: Identity, variantId: string, 
     const rest = await shop.insist("POST", path, {}, { as: admin, key: dice.uuid() });
     must(rest.status === 201, () => `the last refund answered ${rest.status} ${rest.text}`);
   }
-  const over = await shop.insist("POST", path, { amount: { currency, minor: "1" } }, { as: admin, key: dice.uuid() });
+  const over = await shop.insist(
+    "POST",
+    path,
+    { amount: { currency, minor: "1" } },
+    { as: admin, key: dice.uuid() },
+  );
   must(over.status === 409, () => `one cent more than everything answered ${over.status} ${over.text}`);
   const book = await bookOf(context, paymentId);
   must(
     book?.refunded === total && book.captured === total,
-    () => `${paymentId}: ${book?.captured} captured and ${book?.refunded} refunded at the provider, ${total} paid`,
+    () =>
+      `${paymentId}: ${book?.captured} captured and ${book?.refunded} refunded at the provider, ${total} paid`,
   );
   return refused + 1;
 }

@@ -1,6 +1,9 @@
 import type { Proof } from "../proof";
 import { lastUnit } from "./01-last-unit";
-import { doubleClick } from "./03-double-click";
+import { money } from "./06-money";
+import { payOrCancel } from "./07-pay-or-cancel";
+import { queueChaos } from "./08-queue-chaos";
+import { carts } from "./09-carts";
 
 /** Every proof, in order. */
-export const proofs: readonly Proof[] = [lastUnit, doubleClick];
+export const proofs: readonly Proof[] = [lastUnit, money, payOrCancel, queueChaos, carts];
