@@ -248,7 +248,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
     ...(own ? [() => own()] : []),
-    kernel.answers.clean,
+    async () => void (await kernel.answers.clean()),
     cleaning(kernel),
   ];
   return {
