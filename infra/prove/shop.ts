@@ -69,8 +69,8 @@ export interface Shop {
    * or unreachable (503, 504), and while a first one with the same key or a payment is still running (409).
    */
   insist<T = Json>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Answer<T>>;
-  /** A new guest's cart with these lines. */
-  guest(lines: readonly Line[]): Promise<CartRef>;
+  /** A new guest's cart with these lines, and a coupon on it. */
+  guest(lines: readonly Line[], coupon?: string): Promise<CartRef>;
   /** Body of PlaceOrder; without a card it is paid later. */
   order(cartId: string, card?: Card): Json;
   /** Buys a cart, insisting, until the mall says how it ended. */
@@ -195,11 +195,17 @@ export function openShop(gateways: readonly string[], provider: Provider): Shop 
 
   return {
     ...{ tally, call, insist, order, outcome },
-    async guest(lines) {
+    async guest(lines, coupon) {
       for (;;) {
         const cart = await tryGuest(lines);
-        if (cart) return cart;
-        await Bun.sleep(250);
+        if (!cart) {
+          await Bun.sleep(250);
+          continue;
+        }
+        if (coupon === undefined) return cart;
+        const put = await insist("PUT", `/v1/carts/${cart.cartId}/coupon`, { code: coupon }, { as: cart });
+        must(put.status === 200, () => `the coupon ${coupon} answered ${put.status} ${put.text}`);
+        return cart;
       }
     },
     async buy(cart, card, options) {
