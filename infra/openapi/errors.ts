@@ -74,6 +74,10 @@ export const reasons = {
   PAYLOAD_TOO_LARGE: ["resource_exhausted", "The body is too large."],
   UNSUPPORTED_MEDIA_TYPE: ["invalid_argument", "The body is not application/json."],
   IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "The key was used for another request."],
+  IDEMPOTENCY_ANSWER_LOST: [
+    "failed_precondition",
+    "The request was carried out before, but its answer can no longer be read.",
+  ],
   OVERLOADED: [
     "unavailable",
     "More than this mall takes at once; nothing was done, try again after Retry-After.",
@@ -155,7 +159,8 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
   if (takesBearer) found.push("UNAUTHENTICATED", "TOKEN_EXPIRED", "AUTH_UNAVAILABLE");
   if (policy?.access === Access.ROLES) found.push("FORBIDDEN");
   if (policy?.idempotency === Idempotency.KEY_REQUIRED) {
-    found.push("IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_IN_FLIGHT", "IDEMPOTENCY_KEY_REUSED");
+    found.push("IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_IN_FLIGHT");
+    found.push("IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_ANSWER_LOST");
   }
   if (method.input.field.expectedVersion) found.push("VERSION_MISMATCH");
   if (httpRuleOf(method)?.hasBody) found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE");

@@ -1,7 +1,7 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
 import { moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
@@ -44,11 +44,10 @@ const inProgress = () =>
 
 /** Takes the key and the right to pay: of several requests one wins. */
 async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Checkout> {
-  const { scope, rpc, key } = ticket;
   return deps.db.tx(async (tx) => {
     await deps.answers.take(tx, ticket);
     const leaseUntil = new Date(deps.clock().getTime() + leaseSeconds * 1000);
-    const change = { paymentId: deps.newId("pay"), owes: { scope, rpc, key }, leaseUntil };
+    const change = { paymentId: deps.newId("pay"), owes: refOf(ticket), leaseUntil };
     const paying = await moveCheckout(tx, checkout, "ORDERED", change, deps.clock());
     if (!paying) throw inProgress();
     return paying;

@@ -56,7 +56,7 @@ export interface Checkout {
   /** The refusal that the Idempotency-Key of a failed checkout replays. */
   refusal?: StoredRefusal;
   /** The stored answer that is still owed to an Idempotency-Key. */
-  owes?: { scope: string; rpc: string; key: string };
+  owes?: { scope: string; rpc: string; key: string; owner?: string };
   /** When an unpaid order ends. */
   expiresAt?: Date;
   leaseUntil: Date;
