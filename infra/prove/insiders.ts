@@ -8,9 +8,10 @@ import { staticRegistry } from "@mall/kernel/registry/http";
 import { clientOf } from "@mall/kernel/rpc/client";
 import { type CallerName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "@mall/mall/mall";
+import type { Identity } from "./browser";
 import type { Cluster } from "./cluster";
 import { must } from "./proof";
-import type { Identity, Shop } from "./shop";
+import type { Shop } from "./shop";
 
 const clock = () => new Date();
 

@@ -1,9 +1,9 @@
 import { PaymentService, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { idGenerator, idOf, uuidOf } from "@mall/kernel/id";
+import type { Identity } from "../browser";
 import { stockShelves } from "../goods";
 import { insider, newAdmin } from "../insiders";
 import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
-import type { Identity } from "../shop";
 
 const newId = idGenerator(() => new Date());
 const currency = "USD";

@@ -2,11 +2,11 @@ import type { CloudEvent } from "@mall/kernel/bus/outbox";
 import { idOf, uuidOf } from "@mall/kernel/id";
 import type { ServiceName } from "@mall/kernel/topology";
 import { root } from "../../repository";
+import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { newAdmin, newCustomer, tokensOf } from "../insiders";
 import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
 import type { Random } from "../random";
-import type { Identity } from "../shop";
 
 /** What one run of the script made; the script is the same each time. */
 interface Cohort {

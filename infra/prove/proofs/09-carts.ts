@@ -1,8 +1,9 @@
+import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { newCustomer } from "../insiders";
 import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
 import type { Random } from "../random";
-import type { CartRef, Identity } from "../shop";
+import type { CartRef } from "../shop";
 
 interface SeenCart {
   cart: { id: string; items: { variantId: string; quantity: number }[] };
