@@ -4,7 +4,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { CreateRefundRequestSchema, PaymentService, RefundState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { createKernel } from "@mall/kernel/app";
 import { faultInfo } from "@mall/kernel/fault";
-import { type Id, uuidOf } from "@mall/kernel/id";
+import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { authorizePayment } from "./application/authorize-payment";
 import { capturePayment } from "./application/capture-payment";
@@ -181,6 +181,29 @@ describe("a provider that fails again and again", () => {
     expect((await theirs(asked.id)).refunded).toBe("4299");
   });
 
+  test("says the outcome of one refund to two who ask at once, and it counts once", async () => {
+    const asked = await paid();
+    await voidPayment(instance(() => ({ refund: fails })))(asked.id, asked.orderId);
+    const [refund] = await mall.db.sql.unsafe("select id from payment.refunds where payment_id = $1", [
+      uuidOf(asked.id),
+    ]);
+    const refundId = idOf("ref", refund!.id as string);
+    const notice: Notice = { id: crypto.randomUUID(), paymentId: asked.id, ref: asked.id, refundId };
+    let waiting = 0;
+    const slow = instance((fake) => ({
+      parseWebhook: async () => notice,
+      async refund(...args) {
+        const outcome = await fake.refund(...args);
+        for (waiting++; waiting < 2; ) await Bun.sleep(1);
+        return outcome;
+      },
+    }));
+    await Promise.all([sweepAfter(1, slow), receiveWebhook(slow)("fake", "", () => undefined)]);
+    expect(await ours(asked.id)).toMatchObject({ state: "REFUNDED", returned: "4299", attempts: 0 });
+    const events = await mall.db.sql.unsafe("select 1 from payment.outbox where subject = $1", [asked.id]);
+    expect(events).toHaveLength(2);
+  });
+
   test("is asked about a payment by one of several sweepers only", async () => {
     const input = attempt();
     let asked = 0;
@@ -305,16 +328,23 @@ describe("a webhook", () => {
     expect([(await ours(asked.id)).state, (await theirs(asked.id)).state]).toEqual(["VOIDED", "voided"]);
   });
 
-  test("whose question to the provider fails is looked at by the sweeper", async () => {
-    const asked = await paid({ capture: false });
-    await mall.db.sql.unsafe("update payment.fake_charges set state = 'voided' where key = $1", [asked.id]);
-    await send(
-      listening(() => ({ lookUp: fails })),
-      about({ paymentId: asked.id }),
-    );
-    expect((await ours(asked.id)).state).toBe("AUTHORIZED");
-    await sweepAfter(1);
-    expect((await ours(asked.id)).state).toBe("VOIDED");
+  test("whose question to the provider fails, or kills the process, is looked at by the sweeper", async () => {
+    for (const lookUp of [fails, never]) {
+      const asked = await paid({ capture: false });
+      await mall.db.sql.unsafe("update payment.fake_charges set state = 'voided' where key = $1", [asked.id]);
+      const { promise: isAsking, resolve: asking } = Promise.withResolvers<void>();
+      const deps = listening(() => ({
+        lookUp: () => {
+          asking();
+          return lookUp();
+        },
+      }));
+      const sent = send(deps, about({ paymentId: asked.id }));
+      await (lookUp === never ? isAsking : sent);
+      expect((await ours(asked.id)).state).toBe("AUTHORIZED");
+      await sweepAfter(1);
+      expect((await ours(asked.id)).state).toBe("VOIDED");
+    }
   });
 
   test("about a refund whose answer was lost finishes it", async () => {
