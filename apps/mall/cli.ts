@@ -16,7 +16,7 @@ const usage = `usage: mall <command>
   import <file.csv> [--set-stock]   import a Shopify product CSV
   admin create <email>        create an administrator, or make an account one
   stock set <sku> <n>         set the units on hand of a SKU
-  reconcile payments          compare the payments with the provider's books`;
+  reconcile payments          compare the payments with the books of the provider`;
 
 /** A command that was not understood: exit code 2. */
 class UsageError extends Error {}

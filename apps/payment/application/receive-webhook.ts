@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { fault, invalid } from "@mall/kernel/fault";
 import { type Id, isId } from "@mall/kernel/id";
 import { recordNotice } from "../db/inbox";
@@ -8,6 +9,14 @@ import type { Payment } from "../domain/payment";
 import type { Notice } from "../providers/port";
 import { advance, leaveToSweeper, look } from "./advance";
 import { sendRefund } from "./refund";
+
+/** The UUID (version 8) that stands for a provider's message id, which may be any text. */
+function uuidOfText(text: string): string {
+  const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
+  bytes[6] = 0x80 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
 
 /** The payment a message is about. Every payment is stored before the provider hears of it: an unknown one is not ours. */
 async function paymentOf(deps: Deps, notice: Notice): Promise<Payment | undefined> {
@@ -39,7 +48,7 @@ export const receiveWebhook =
     if (!payment || payment.provider !== provider) return;
     const isFirst = await deps.db.tx(async (tx) => {
       const now = deps.clock();
-      const first = await recordNotice(tx, provider, notice.id, now);
+      const first = await recordNotice(tx, provider, uuidOfText(notice.id), now);
       // whatever fails from here on, the sweeper looks in our place
       if (first) await makeDue(tx, payment.id, now);
       return first;
