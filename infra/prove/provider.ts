@@ -4,6 +4,9 @@ import type postgres from "postgres";
 /** What a card does at the provider. */
 export type Card = "good" | "declined" | "lost";
 
+/** Answers too late, not at all after the money moved, or with an error. */
+export type Misbehaviour = "timeout" | "lost answer" | "error";
+
 /** One attempt to pay in the provider's own books; amounts are minor units. */
 export interface LedgerEntry {
   /** Id of our payment, a UUID. */
@@ -21,6 +24,10 @@ export interface Provider {
   /** What a customer with such a card sends. */
   payment(card: Card): { method: string; token: string };
   ledger(sql: postgres.Sql): Promise<LedgerEntry[]>;
+  /** Fails the next requests in one way; a provider that cannot does nothing. */
+  misbehave(how: Misbehaviour, requests: number): Promise<void>;
+  /** How often it did, since the last time it was asked. */
+  misbehaved(): Promise<Record<string, number>>;
   stop(): Promise<void>;
 }
 
@@ -45,6 +52,8 @@ export async function fakeProvider(): Promise<Provider> {
         };
       });
     },
+    misbehave: async () => {},
+    misbehaved: async () => ({}),
     stop: async () => {},
   };
 }

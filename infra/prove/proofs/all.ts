@@ -7,6 +7,7 @@ import { money } from "./06-money";
 import { payOrCancel } from "./07-pay-or-cancel";
 import { queueChaos } from "./08-queue-chaos";
 import { carts } from "./09-carts";
+import { nemesis } from "./10-nemesis";
 
 /** Every proof, in order. */
 export const proofs: readonly Proof[] = [
@@ -18,4 +19,5 @@ export const proofs: readonly Proof[] = [
   payOrCancel,
   queueChaos,
   carts,
+  nemesis,
 ];
