@@ -130,6 +130,7 @@ describe("a process that dies", () => {
     const ticket = {
       ...{ scope: `user:${user.id}`, rpc: "CreateRefund", key: crypto.randomUUID() },
       fingerprint: createHash("sha256").update(toBinary(CreateRefundRequestSchema, request)).digest(),
+      owner: crypto.randomUUID(),
     };
     void createRefund(instance(() => ({ refund: never })))({ paymentId: asked.id, reason: "late" }, ticket);
     while ((await row("refunds", "payment_id", uuidOf(asked.id))).state !== "PENDING") await Bun.sleep(1);
