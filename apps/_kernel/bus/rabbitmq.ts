@@ -133,6 +133,15 @@ export function rabbitmqBus({ url, log, backoffMs, prefix = "mall" }: RabbitmqOp
     opened = { connection, outlet: outletOf(connection, prefix) };
     return opened;
   };
+  let closed: Promise<void> | undefined;
+  const end = async () => {
+    if (!opened) return;
+    const { connection, outlet } = opened;
+    const all = Promise.all(consumers.map((consumer) => consumer.close()))
+      .then(() => outlet.close())
+      .then(() => connection.close());
+    await within(closeTimeoutMs, "RabbitMQ", all).catch(() => connection.unsafeDestroy());
+  };
   const send = async (delivery: Delivery): Promise<Failure[]> => {
     const { consumer, event } = delivery;
     try {
@@ -159,12 +168,8 @@ export function rabbitmqBus({ url, log, backoffMs, prefix = "mall" }: RabbitmqOp
     },
     async close() {
       closing.resolve();
-      if (!opened) return;
-      const { connection, outlet } = opened;
-      const closed = Promise.all(consumers.map((consumer) => consumer.close()))
-        .then(() => outlet.close())
-        .then(() => connection.close());
-      await within(closeTimeoutMs, "RabbitMQ", closed).catch(() => connection.unsafeDestroy());
+      closed ??= end();
+      await closed;
     },
   };
 }
