@@ -10,6 +10,7 @@ export interface OwedAnswer {
   scope: string;
   rpc: string;
   key: string;
+  owner?: string;
 }
 
 /** Runs through the purchase of a cart: the state of the saga. */
@@ -30,6 +31,8 @@ export const checkouts = checkout.table(
     total: bigint("total", { mode: "bigint" }).notNull(),
     currency: text("currency").notNull(),
     failureReason: text("failure_reason").notNull().default(""),
+    /** The refusal that the key of a failed checkout replays. */
+    refusal: jsonb("refusal"),
     /** The answer that the request or the sweeper still has to write for an Idempotency-Key. */
     owes: jsonb("owes").$type<OwedAnswer>(),
     /** When an unpaid order ends; null unless it awaits payment. */

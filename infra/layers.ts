@@ -99,7 +99,7 @@ const domain = ["own:domain/*", "kernel:fault", "kernel:money", "kernel:id", ...
 const layers: readonly Layer[] = [
   {
     files: new RegExp(`^${service}/domain/.*\\.test\\.ts$`),
-    may: [...domain, "lib:bun:test", "lib:node:*"],
+    may: [...domain, "lib:bun:test", "lib:fast-check", "lib:node:*"],
     lesson:
       "a domain test is pure: it calls the domain and looks at values. What needs more belongs to service.test.ts.",
   },

@@ -36,6 +36,8 @@ export const calls: Record<CallerName, readonly ServiceName[]> = {
 /** Event subscriptions: full proto name of the event → services whose `/events` receives it. */
 export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.UserRegistered": ["user"],
+  "mall.order.v1.OrderCancelled": ["checkout"],
+  "mall.payment.v1.PaymentRefunded": ["order"],
 };
 
 /** The service that owns a proto package or a full RPC path ("/mall.cart.v1.CartService/AddItem"). */

@@ -3,6 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
+import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { MallApp } from "@mall/kernel/app";
 import { type Db, openDb } from "@mall/kernel/db/client";
@@ -20,22 +21,44 @@ setDefaultTimeout(60_000);
 
 /** When a call of the checkout service goes wrong: before the neighbour did anything, or after it did. */
 type Phase = "before" | "after";
-let plan: { rpc: string; phase: Phase } | undefined;
+/** The next call of this RPC is cut, or stands still until `until` resolves; `reached` resolves when it does. */
+interface Plan {
+  rpc: string;
+  phase: Phase;
+  until?: Promise<void>;
+  reached?: () => void;
+}
+let plan: Plan | undefined;
 
-/** The registry as the checkout service sees it: the planned call fails once. */
+async function meet({ phase, until, reached }: Plan): Promise<void> {
+  reached?.();
+  if (!until) throw new ConnectError(`cut ${phase}`, Code.Unavailable);
+  await until;
+}
+
+/** The registry as the checkout service sees it: the planned call goes wrong once. */
 function faulty(registry: Registry): Registry {
   const wrap = (base: Transport): Transport => ({
     stream: base.stream,
-    async unary(method, ...rest) {
-      const phase = plan?.rpc === method.name ? plan.phase : undefined;
-      if (phase) plan = undefined;
-      if (phase === "before") throw new ConnectError("cut before", Code.Unavailable);
-      const answer = await base.unary(method, ...rest);
-      if (phase === "after") throw new ConnectError("cut after", Code.Unavailable);
+    async unary(method, signal, _timeoutMs, ...rest) {
+      const met = plan?.rpc === method.name ? plan : undefined;
+      if (met) plan = undefined;
+      if (met?.phase === "before") await meet(met);
+      // no time limit: a call that stands still is to arrive late, not never
+      const answer = await base.unary(method, signal, undefined, ...rest);
+      if (met?.phase === "after") await meet(met);
       return answer;
     },
   });
   return { fetch: registry.fetch, transport: (name) => wrap(registry.transport(name)) };
+}
+
+/** Plans that the next call of an RPC stands still; `reached` waits for it and `goOn` lets it go. */
+function park(rpc: string, phase: Phase) {
+  const gate = Promise.withResolvers<void>();
+  const reached = Promise.withResolvers<void>();
+  plan = { rpc, phase, until: gate.promise, reached: reached.resolve };
+  return { reached: reached.promise, goOn: gate.resolve };
 }
 
 const masterKey = "test-master-key-test-master-key-0123456789";
@@ -71,7 +94,7 @@ beforeAll(async () => {
     const db = openDb({ url: database.url, role: `mall_${name}`, max: 3 });
     dbs.push(db);
     const env = { MALL_ENV: "test", MALL_MASTER_KEY: masterKey, LOG_LEVEL: "silent" };
-    const seen = name === "checkout" ? faulty(registry) : registry;
+    const seen = name === "checkout" || name === "order" ? faulty(registry) : registry;
     const app = creators[name]({ env, db, registry: seen, clock, background: () => {} });
     apps.set(name, app);
     registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
@@ -82,6 +105,11 @@ beforeAll(async () => {
   const products = client(ProductService, "product", { "x-service-token": token });
   await products.importProducts({ csv });
   variantId = (await products.listProducts({})).products[0]!.variants[0]!.id;
+  const cartToken = await serviceTokens(masterKey, "mall", clock).tokenFor("cart");
+  await client(CartService, "cart", {
+    "x-service-token": cartToken,
+    "idempotency-key": "welcome",
+  }).createCoupon({ code: "WELCOME", amount: { currency: "USD", minor: 200n }, redemptionLimit: 1000 });
 });
 
 afterAll(async () => {
@@ -103,19 +131,31 @@ const ask = {
 };
 
 /** A guest with one mug in the cart, and how it buys with one key. */
-async function buyer() {
+async function buyer(coupon?: string) {
   const { cart, cartSecret } = await client(CartService, "cart").createCart({});
   const headers = { "x-cart-secret": cartSecret!, "idempotency-key": crypto.randomUUID() };
-  await client(CartService, "cart", headers).addItem({ cartId: cart!.id, variantId, quantity: 1 });
   const cartId = cart!.id;
+  await client(CartService, "cart", headers).addItem({ cartId, variantId, quantity: 1 });
+  if (coupon) await client(CartService, "cart", headers).applyCoupon({ cartId, code: coupon });
   const buy = (token = "tok_ok") =>
     client(CheckoutService, "checkout", headers).placeOrder({
       ...ask,
       cartId,
       payment: { method: "fake", token },
     });
-  return { cartId, buy };
+  const keyed = () =>
+    client(CheckoutService, "checkout", { ...headers, "idempotency-key": crypto.randomUUID() });
+  const place = () => keyed().placeOrder({ ...ask, cartId });
+  const pay = (checkoutId: string, token = "tok_ok") =>
+    keyed().payCheckout({ checkoutId, payment: { method: "fake", token } });
+  const cancel = (orderId: string, orderSecret: string) =>
+    client(OrderService, "order", { "x-order-secret": orderSecret }).cancelOrder({ orderId });
+  return { cartId, buy, place, pay, cancel };
 }
+
+/** What a call ended with: its answer, or the reason of its fault. */
+const outcomeOf = async <T>(run: Promise<T>): Promise<T | string> =>
+  run.catch((error: unknown) => faultInfo(error)?.reason ?? String(error));
 
 interface Ends {
   checkout: string | null;
@@ -155,7 +195,10 @@ async function chargeKey(cartId: string): Promise<string> {
 async function sweepLater(): Promise<void> {
   for (let round = 0; round < 3; round++) {
     clock.advance(25);
-    await apps.get("checkout")!.sweep();
+    await apps.get("order")!.sweep();
+    await apps.get("payment")!.sweep();
+    // two instances sweep at once
+    await Promise.all([apps.get("checkout")!.sweep(), apps.get("checkout")!.sweep()]);
   }
 }
 
@@ -211,7 +254,7 @@ describe("a purchase whose connection to a neighbour is cut", () => {
     else expectUndone(state);
   });
 
-  test.each(cross(["VoidPayment", "CancelOrder", "ReleaseStock", "UnlockCart"]))(
+  test.each(cross(["VoidPayment", "AbandonOrder", "ReleaseStock", "ReleaseCoupon", "UnlockCart"]))(
     "while a declined one is undone at %s, %s it acted, is undone by the sweeper",
     async (rpc, phase) => {
       const { cartId, buy } = await buyer();
@@ -245,6 +288,148 @@ describe("an order that is not paid in time", () => {
   });
 });
 
+const redeemed = async (): Promise<number> => {
+  const [row] = await superuser.sql.unsafe("select redeemed from cart.coupons where code = 'WELCOME'");
+  return row!.redeemed as number;
+};
+
+describe("a request that stands still until the sweeper took its checkout over", () => {
+  const boundaries = ["LockCart", "RedeemCoupon", "ReserveStock", "CreateOrder", "AuthorizePayment"];
+  test.each(cross(boundaries))("at %s, %s the neighbour acted, leaves nothing behind", async (rpc, phase) => {
+    const before = await redeemed();
+    const { cartId, buy } = await buyer("WELCOME");
+    const { reached, goOn } = park(rpc, phase);
+    const stuck = outcomeOf(buy());
+    await reached;
+    await sweepLater();
+    const taken = await ends(cartId);
+    goOn();
+    const outcome = await stuck;
+    await sweepLater();
+    const state = await ends(cartId);
+    if (rpc === "AuthorizePayment" && phase === "after") {
+      expect(state).toEqual(paid);
+      expect(await redeemed()).toBe(before + 1);
+      return;
+    }
+    expectUndone(taken);
+    expectUndone(state);
+    expect(outcome).toBe("CHECKOUT_INTERRUPTED");
+    expect(await redeemed()).toBe(before);
+    await buy();
+    expect(await ends(cartId)).toEqual(paid);
+  });
+
+  test.each(cross(afterMoney))("at %s, %s the neighbour acted, ends paid once", async (rpc, phase) => {
+    const { cartId, buy } = await buyer("WELCOME");
+    const { reached, goOn } = park(rpc, phase);
+    const stuck = buy();
+    await reached;
+    await sweepLater();
+    expect(await ends(cartId)).toEqual(paid);
+    goOn();
+    const { order } = await stuck;
+    expect(order!.discountTotal!.minor).toBe(200n);
+    expect(await ends(cartId)).toEqual(paid);
+  });
+});
+
+describe("a coupon", () => {
+  test("of a declined purchase can be used again, by the same cart", async () => {
+    const before = await redeemed();
+    const { buy, place } = await buyer("WELCOME");
+    expect(await outcomeOf(buy("tok_declined"))).toBe("PAYMENT_DECLINED");
+    expect(await redeemed()).toBe(before);
+    const { order } = await place();
+    expect(order!.discountTotal!.minor).toBe(200n);
+    expect(await redeemed()).toBe(before + 1);
+  });
+});
+
+describe("an order that waits for its payment", () => {
+  const waiting = async () => {
+    const shopper = await buyer();
+    const { checkout, order, orderSecret } = await shopper.place();
+    const cancel = () => shopper.cancel(order!.id, orderSecret!);
+    return { ...shopper, checkoutId: checkout!.id, cancel };
+  };
+
+  test("is cancelled by its customer, and the checkout is undone without another request", async () => {
+    const { cartId, cancel, pay, checkoutId } = await waiting();
+    await cancel();
+    expect(await outcomeOf(pay(checkoutId))).toBe("CHECKOUT_EXPIRED");
+    await sweepLater();
+    expectUndone(await ends(cartId));
+  });
+
+  test("that nobody tries to pay is undone after its cancellation by the event alone", async () => {
+    const { cartId, cancel } = await waiting();
+    await cancel();
+    await sweepLater();
+    expectUndone(await ends(cartId));
+  });
+
+  test("cannot be cancelled while a payment runs, and a decline lets it wait again", async () => {
+    const { cartId, cancel, pay, checkoutId } = await waiting();
+    const { reached, goOn } = park("AuthorizePayment", "before");
+    const paying = outcomeOf(pay(checkoutId, "tok_declined"));
+    await reached;
+    expect(await outcomeOf(cancel())).toBe("ORDER_PAYMENT_IN_PROGRESS");
+    goOn();
+    expect(await paying).toBe("PAYMENT_DECLINED");
+    expect((await ends(cartId)).order).toBe("PENDING_PAYMENT");
+    await pay(checkoutId);
+    expect(await ends(cartId)).toEqual(paid);
+  });
+
+  test.each(cross(["BeginOrderPayment", "ExtendStock", "AuthorizePayment"]))(
+    "whose payment is cut at %s, %s it acted, ends paid or waiting, and can be paid",
+    async (rpc, phase) => {
+      const { cartId, pay, checkoutId } = await waiting();
+      plan = { rpc, phase };
+      await outcomeOf(pay(checkoutId));
+      await sweepLater();
+      if ((await ends(cartId)).checkout !== "COMPLETED") await pay(checkoutId);
+      expect(await ends(cartId)).toEqual(paid);
+    },
+  );
+
+  test("is either cancelled or paid when both happen at once, and the money follows", async () => {
+    const seen = new Set<string>();
+    for (let trial = 0; trial < 20; trial++) {
+      const { cartId, cancel, pay, checkoutId } = await waiting();
+      await Promise.all([outcomeOf(pay(checkoutId)), outcomeOf(cancel())]);
+      await sweepLater();
+      const state = await ends(cartId);
+      if (state.order === "PAID") expect(state).toEqual(paid);
+      else if (state.cart === "OPEN") expectUndone(state);
+      else {
+        // paid first, cancelled then: the units are back and the money too
+        expect(state).toMatchObject({ order: "CANCELLED", hold: "returned", cart: "CONVERTED" });
+        expect(state.charge).toBe("refunded");
+      }
+      seen.add(`${state.order} ${state.cart}`);
+    }
+    expect(seen.size).toBeGreaterThan(0);
+  });
+});
+
+describe("a paid order", () => {
+  test.each(cross(["RestockStock", "VoidOrderPayments"]))(
+    "that is cancelled gives its units and its money back, also when the neighbour is cut at %s, %s it acted",
+    async (rpc, phase) => {
+      const { cartId, buy, cancel } = await buyer();
+      const { order, orderSecret } = await buy();
+      plan = { rpc, phase };
+      await cancel(order!.id, orderSecret!);
+      await sweepLater();
+      expect(await ends(cartId)).toMatchObject({ order: "CANCELLED", hold: "returned", charge: "refunded" });
+      await cancel(order!.id, orderSecret!);
+      expect(await ends(cartId)).toMatchObject({ order: "CANCELLED", hold: "returned", charge: "refunded" });
+    },
+  );
+});
+
 test("after all of it the stock identity holds", async () => {
   const [row] = await superuser.sql.unsafe(
     `select s.on_hand, s.reserved,
@@ -258,4 +443,8 @@ test("after all of it the stock identity holds", async () => {
   expect(row!.on_hand).toBe(row!.moved);
   expect(row!.on_hand).toBe(1000 - row!.sold);
   expect([row!.paid, row!.captured]).toEqual([row!.sold, row!.sold]);
+  const [live] = await superuser.sql.unsafe(
+    "select redeemed, (select count(*)::int from cart.redemptions where state = 'redeemed') as live from cart.coupons",
+  );
+  expect(live!.redeemed).toBe(live!.live);
 });

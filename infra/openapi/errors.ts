@@ -34,6 +34,7 @@ export const reasons = {
   COUPON_CODE_TAKEN: ["already_exists", "There is a coupon with this code already."],
   CART_LOCKED: ["aborted", "A checkout of the cart is under way."],
   CART_CONVERTED: ["failed_precondition", "The cart was bought already."],
+  CART_CLAIMED: ["failed_precondition", "The guest's cart was merged into a user's; use that one."],
   CART_EMPTY: ["failed_precondition", "The cart has no lines."],
   CART_LIMIT: ["failed_precondition", "The cart has as many lines as a cart may have."],
   QUANTITY_LIMIT: ["failed_precondition", "The line would hold more units than a line may hold."],
@@ -74,6 +75,10 @@ export const reasons = {
   PAYLOAD_TOO_LARGE: ["resource_exhausted", "The body is too large."],
   UNSUPPORTED_MEDIA_TYPE: ["invalid_argument", "The body is not application/json."],
   IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "The key was used for another request."],
+  IDEMPOTENCY_ANSWER_LOST: [
+    "failed_precondition",
+    "The request was carried out before, but its answer can no longer be read.",
+  ],
   OVERLOADED: [
     "unavailable",
     "More than this mall takes at once; nothing was done, try again after Retry-After.",
@@ -86,7 +91,7 @@ export const reasons = {
 
 export type Reason = keyof typeof reasons;
 
-const cartWrite: Reason[] = ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED"];
+const cartWrite: Reason[] = ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED", "CART_CLAIMED"];
 const purchase: Reason[] = ["CART_NOT_FOUND", "CART_EMPTY", "ITEM_UNAVAILABLE"];
 const payment: Reason[] = [
   "PAYMENT_METHOD_UNKNOWN",
@@ -108,7 +113,7 @@ export const ownReasons: Record<string, readonly Reason[]> = {
   SetItemQuantity: [...cartWrite, "ITEM_NOT_FOUND"],
   RemoveItem: cartWrite,
   EmptyCart: cartWrite,
-  ClaimCart: ["CART_NOT_FOUND", "CART_LOCKED", "CART_LIMIT"],
+  ClaimCart: ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED", "CART_LIMIT"],
   ApplyCoupon: [...cartWrite, "COUPON_NOT_APPLICABLE"],
   RemoveCoupon: cartWrite,
   CreateCoupon: ["COUPON_CODE_TAKEN"],
@@ -124,6 +129,7 @@ export const ownReasons: Record<string, readonly Reason[]> = {
     ...purchase,
     "CART_LOCKED",
     "CART_CONVERTED",
+    "CART_CLAIMED",
     "OUT_OF_STOCK",
     "PRICE_CHANGED",
     "HOLD_LIMIT_EXCEEDED",
@@ -155,7 +161,8 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
   if (takesBearer) found.push("UNAUTHENTICATED", "TOKEN_EXPIRED", "AUTH_UNAVAILABLE");
   if (policy?.access === Access.ROLES) found.push("FORBIDDEN");
   if (policy?.idempotency === Idempotency.KEY_REQUIRED) {
-    found.push("IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_IN_FLIGHT", "IDEMPOTENCY_KEY_REUSED");
+    found.push("IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_IN_FLIGHT");
+    found.push("IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_ANSWER_LOST");
   }
   if (method.input.field.expectedVersion) found.push("VERSION_MISMATCH");
   if (httpRuleOf(method)?.hasBody) found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE");

@@ -6,7 +6,10 @@ import { faultAnswer, isStoredRefusal } from "@mall/kernel/rpc/idempotency";
 import { moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
-import { leaseSeconds, steps } from "./steps";
+import { leaseSeconds, type Step, steps } from "./steps";
+
+/** Seconds until the sweeper tries again what a neighbour could not do. */
+export const retrySeconds = 2;
 
 /** Fault PAYMENT_DECLINED (402) of a checkout. */
 export const declined = (checkout: Checkout, declineCode: string): ConnectError =>
@@ -14,13 +17,7 @@ export const declined = (checkout: Checkout, declineCode: string): ConnectError 
     metadata: { checkoutId: checkout.id, orderId: checkout.orderId, declineCode },
   });
 
-/** The refusal an undone checkout owes to its key; after a crash only a decline is still known. */
-const refusalOf = (checkout: Checkout, error: unknown): ConnectError | undefined => {
-  if (isStoredRefusal(error)) return error as ConnectError;
-  return checkout.failureReason === "PAYMENT_DECLINED" ? declined(checkout, "") : undefined;
-};
-
-async function finishUndone(deps: Deps, checkout: Checkout, error: unknown): Promise<void> {
+async function finishUndone(deps: Deps, checkout: Checkout): Promise<void> {
   await deps.db.tx(async (tx) => {
     const failed = await moveCheckout(tx, checkout, "FAILED", { owes: undefined }, deps.clock());
     if (!failed) return;
@@ -32,34 +29,42 @@ async function finishUndone(deps: Deps, checkout: Checkout, error: unknown): Pro
       sequence,
     });
     if (!checkout.owes) return;
-    const refusal = refusalOf(checkout, error);
-    if (refusal) await deps.answers.settle(tx, checkout.owes, faultAnswer(refusal));
+    if (checkout.refusal) await deps.answers.settle(tx, checkout.owes, checkout.refusal);
     else await deps.answers.abandon(tx, checkout.owes);
   });
 }
 
 /**
- * Undoes what a checkout did: the first `begun` steps, all of them when that is not known. What fails here is left
- * COMPENSATING, and the sweeper goes on with it.
+ * Undoes what a checkout did: the steps that were begun, all of them when that is not known. What fails here is left
+ * COMPENSATING, and the sweeper goes on with it. A refusal that the key of the request must replay is stored first.
  */
 export async function compensate(
   deps: Deps,
   checkout: Checkout,
   reason: string,
   error?: unknown,
-  begun = steps.length,
+  begun: readonly Step[] = steps,
 ): Promise<void> {
   const now = deps.clock();
   const leaseUntil = new Date(now.getTime() + leaseSeconds * 1000);
+  const refusal = isStoredRefusal(error) ? faultAnswer(error as ConnectError) : undefined;
   const undoing =
     checkout.state === "COMPENSATING"
       ? checkout
-      : await moveCheckout(deps.db, checkout, "COMPENSATING", { failureReason: reason, leaseUntil }, now);
+      : await moveCheckout(
+          deps.db,
+          checkout,
+          "COMPENSATING",
+          { failureReason: reason, refusal, leaseUntil },
+          now,
+        );
   if (!undoing) return;
   try {
-    for (const step of steps.slice(0, begun).toReversed()) await step.undo(deps, undoing);
-    await finishUndone(deps, undoing, error);
+    for (const step of begun.toReversed()) await step.undo(deps, undoing);
+    await finishUndone(deps, undoing);
   } catch (undoError) {
     deps.log("warn", "checkout not undone yet", { checkoutId: checkout.id, ...errorFields(undoError) });
+    const retryAt = new Date(deps.clock().getTime() + retrySeconds * 1000);
+    await moveCheckout(deps.db, undoing, "COMPENSATING", { leaseUntil: retryAt }, deps.clock());
   }
 }

@@ -31,10 +31,16 @@ export async function orderOf(deps: Deps, checkout: Checkout): Promise<Order | u
   }
 }
 
+/** A checkout as it is now: one that was not paid in time has ended, also before the sweeper says so. */
+const asOf = (checkout: Checkout, now: Date): Checkout =>
+  checkout.state === "AWAITING_PAYMENT" && checkout.expiresAt && checkout.expiresAt <= now
+    ? { ...checkout, state: "COMPENSATING", failureReason: "EXPIRED" }
+    : checkout;
+
 /** A checkout of the actor with its order. */
 export const getCheckout =
   (deps: Deps) =>
   async (actor: Actor, id: Id<"chk">): Promise<CheckoutAnswer> => {
     const checkout = await heldCheckout(deps, actor, id);
-    return { checkout, order: await orderOf(deps, checkout) };
+    return { checkout: asOf(checkout, deps.clock()), order: await orderOf(deps, checkout) };
   };

@@ -1,15 +1,15 @@
-import { fault, hasReason } from "@mall/kernel/fault";
+import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
 import { moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import { compensate } from "./compensate";
 import { heldCheckout, orderOf } from "./get-checkout";
-import { type PaymentInput, pay } from "./pay";
+import { isOver, type PaymentInput, pay, pending } from "./pay";
 import type { Placed } from "./place-order";
-import { leaseSeconds } from "./steps";
+import { call, checkLease, leaseSeconds } from "./steps";
 
 const expired = () =>
   fault(
@@ -44,31 +44,46 @@ const inProgress = () =>
 
 /** Takes the key and the right to pay: of several requests one wins. */
 async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Checkout> {
-  const { scope, rpc, key } = ticket;
   return deps.db.tx(async (tx) => {
     await deps.answers.take(tx, ticket);
     const leaseUntil = new Date(deps.clock().getTime() + leaseSeconds * 1000);
-    const change = { paymentId: deps.newId("pay"), owes: { scope, rpc, key }, leaseUntil };
+    const change = { paymentId: deps.newId("pay"), owes: refOf(ticket), leaseUntil };
     const paying = await moveCheckout(tx, checkout, "ORDERED", change, deps.clock());
     if (!paying) throw inProgress();
     return paying;
   });
 }
 
-/** Pays a checkout that awaits payment. No money moves before its units are held for good. */
+/**
+ * Takes the order and the hold out of the reach of expiry and cancellation. Fault CHECKOUT_EXPIRED, with everything
+ * undone, when one of them has ended.
+ */
+async function pin(deps: Deps, checkout: Checkout): Promise<void> {
+  const { id: checkoutId, orderId } = checkout;
+  try {
+    await Promise.all([
+      deps.rpc.order.beginOrderPayment({ orderId }, call),
+      deps.rpc.inventory.extendStock({ checkoutId }, call),
+    ]);
+  } catch (error) {
+    if (!isOver(error)) {
+      await pending(deps, checkout);
+      throw error;
+    }
+    await compensate(deps, checkout, "EXPIRED");
+    throw expired();
+  }
+}
+
+/** Pays a checkout that awaits payment. No money moves before its order and its units are held for good. */
 export const payCheckout =
   (deps: Deps) =>
   async (actor: Actor, id: Id<"chk">, input: PaymentInput, ticket: Ticket): Promise<Placed> => {
     const waiting = await heldCheckout(deps, actor, id);
     checkPayable(deps, waiting);
     const paying = await begin(deps, waiting, ticket);
-    try {
-      await deps.rpc.inventory.extendStock({ checkoutId: id });
-    } catch (error) {
-      if (!hasReason(error, "HOLD_EXPIRED") && !hasReason(error, "HOLD_NOT_FOUND")) throw error;
-      await compensate(deps, paying, "EXPIRED");
-      throw expired();
-    }
+    await pin(deps, paying);
+    checkLease(deps, paying);
     const result = await pay(deps, paying, input);
     const order = result.kind === "completed" ? result.order : await orderOf(deps, paying);
     return { checkout: result.checkout, order, pending: result.kind === "pending" };

@@ -10,6 +10,8 @@ import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import { compensate, declined } from "./compensate";
+import { orderOf } from "./get-checkout";
+import { call } from "./steps";
 
 export interface PaymentInput {
   method: string;
@@ -18,6 +20,8 @@ export interface PaymentInput {
 
 /** Seconds until the sweeper asks again for an outcome that is not known. */
 const askAgainSeconds = 1;
+/** The provider is asked inside this call, perhaps twice, so it may take longer than others. */
+const payCall = { timeoutMs: 10_000 };
 
 /** How a payment of a checkout went. `pending` means that the outcome is not known yet. */
 export type PayResult =
@@ -28,14 +32,44 @@ export type PayResult =
 export const orderSecretOf = (deps: Deps, checkout: Checkout): string | undefined =>
   checkout.userId ? undefined : deps.secrets.secretOf("order", checkout.orderId, 1);
 
+/** Sells the units of a paid order. When it was cancelled since, they are back on the shelf already. */
+async function claim(deps: Deps, checkout: Checkout): Promise<void> {
+  try {
+    await deps.rpc.inventory.claimStock({ checkoutId: checkout.id }, call);
+  } catch (error) {
+    const order = hasReason(error, "HOLD_ENDED") ? await orderOf(deps, checkout) : undefined;
+    if (order?.paidAt === undefined || order.cancelledAt === undefined) throw error;
+  }
+}
+
+/** The order refused the money, which cannot happen while BeginOrderPayment holds it: the money goes back. */
+async function orderRefused(deps: Deps, checkout: Checkout): Promise<never> {
+  await compensate(deps, checkout, "ORDER_CANCELLED");
+  throw fault(
+    "failed_precondition",
+    "CHECKOUT_STATE_INVALID",
+    "The order was cancelled; nothing was charged.",
+    {
+      metadata: { state: "FAILED" },
+    },
+  );
+}
+
+async function markPaid(deps: Deps, checkout: Checkout): Promise<Order> {
+  const { orderId, paymentId } = checkout;
+  try {
+    return (await deps.rpc.order.markOrderPaid({ orderId, paymentId }, call)).order!;
+  } catch (error) {
+    if (hasReason(error, "ORDER_STATE_INVALID")) return orderRefused(deps, checkout);
+    throw error;
+  }
+}
+
 /** Everything after the money: the order is paid, the stock sold, the cart ended. Repeatable; nothing is undone. */
 export async function finish(deps: Deps, checkout: Checkout): Promise<PayResult> {
-  const { id: checkoutId, orderId, paymentId, cartId } = checkout;
-  const [{ order }] = await Promise.all([
-    deps.rpc.order.markOrderPaid({ orderId, paymentId }),
-    deps.rpc.inventory.claimStock({ checkoutId }),
-    deps.rpc.cart.convertCart({ cartId, checkoutId }),
-  ]);
+  const { id: checkoutId, orderId, cartId } = checkout;
+  const order = await markPaid(deps, checkout);
+  await Promise.all([claim(deps, checkout), deps.rpc.cart.convertCart({ cartId, checkoutId }, call)]);
   const completed = await deps.db.tx(async (tx) => {
     const moved = await moveCheckout(tx, checkout, "COMPLETED", { owes: undefined }, deps.clock());
     if (!moved) return undefined;
@@ -59,20 +93,27 @@ export async function finish(deps: Deps, checkout: Checkout): Promise<PayResult>
   return {
     kind: "completed",
     checkout: completed ?? (await findCheckout(deps.db, checkoutId))!,
-    order: order!,
+    order,
   };
 }
 
-/** Lets a checkout wait for another card after a decline. */
+/** Lets a checkout wait for another card after a decline; when its time is over meanwhile, it is undone. */
 async function awaitAnotherCard(
   deps: Deps,
   checkout: Checkout,
   refusal: ConnectError | undefined,
 ): Promise<void> {
-  await deps.rpc.inventory.extendStock({
-    checkoutId: checkout.id,
-    expiresAt: timestampFromDate(checkout.expiresAt!),
-  });
+  const { id: checkoutId, orderId } = checkout;
+  const expiresAt = timestampFromDate(checkout.expiresAt!);
+  try {
+    await Promise.all([
+      deps.rpc.order.endOrderPayment({ orderId, expiresAt }, call),
+      deps.rpc.inventory.extendStock({ checkoutId, expiresAt }, call),
+    ]);
+  } catch (error) {
+    if (!isOver(error)) throw error;
+    return compensate(deps, checkout, "EXPIRED", refusal);
+  }
   await deps.db.tx(async (tx) => {
     const moved = await moveCheckout(tx, checkout, "AWAITING_PAYMENT", { owes: undefined }, deps.clock());
     if (!moved || !checkout.owes) return;
@@ -80,6 +121,12 @@ async function awaitAnotherCard(
     else await deps.answers.abandon(tx, checkout.owes);
   });
 }
+
+/** Whether the order or the hold of a checkout has ended, by cancellation or by time. */
+export const isOver = (error: unknown): boolean =>
+  ["ORDER_STATE_INVALID", "ORDER_NOT_FOUND", "HOLD_EXPIRED", "HOLD_ENDED", "HOLD_NOT_FOUND"].some((reason) =>
+    hasReason(error, reason),
+  );
 
 /** Ends an attempt that took no money. Throws PAYMENT_DECLINED, or CHECKOUT_INTERRUPTED when nothing was ever sent. */
 async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promise<never> {
@@ -99,11 +146,21 @@ async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promis
 /** Goes on from what is known about the payment. */
 async function afterPayment(deps: Deps, checkout: Checkout, payment: Payment): Promise<PayResult> {
   if (payment.state === PaymentState.CAPTURED) return finish(deps, checkout);
+  if (payment.state === PaymentState.AUTHORIZED) {
+    const { payment: taken } = await deps.rpc.payment.capturePayment(
+      { paymentId: checkout.paymentId },
+      payCall,
+    );
+    return taken!.state === PaymentState.AUTHORIZED
+      ? pending(deps, checkout)
+      : afterPayment(deps, checkout, taken!);
+  }
   if (payment.state !== PaymentState.PROCESSING) return notPaid(deps, checkout, payment);
   return pending(deps, checkout);
 }
 
-async function pending(deps: Deps, checkout: Checkout): Promise<PayResult> {
+/** Leaves a checkout whose payment is not known yet to the sweeper. */
+export async function pending(deps: Deps, checkout: Checkout): Promise<PayResult> {
   const now = deps.clock();
   const leaseUntil = new Date(now.getTime() + askAgainSeconds * 1000);
   const waiting = await moveCheckout(deps.db, checkout, checkout.state, { leaseUntil }, now);
@@ -111,14 +168,17 @@ async function pending(deps: Deps, checkout: Checkout): Promise<PayResult> {
 }
 
 const authorize = (deps: Deps, checkout: Checkout, input: PaymentInput) =>
-  deps.rpc.payment.authorizePayment({
-    paymentId: checkout.paymentId,
-    orderId: checkout.orderId,
-    userId: checkout.userId ?? "",
-    amount: checkout.total,
-    ...input,
-    capture: true,
-  });
+  deps.rpc.payment.authorizePayment(
+    {
+      paymentId: checkout.paymentId,
+      orderId: checkout.orderId,
+      userId: checkout.userId ?? "",
+      amount: checkout.total,
+      ...input,
+      capture: true,
+    },
+    payCall,
+  );
 
 /** Whether an error says that the payment service refused, so that nothing was sent to the provider. */
 const isRefusal = (error: unknown): boolean =>
@@ -144,13 +204,18 @@ export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): 
   return settled(deps, checkout, () => afterPayment(deps, checkout, payment));
 }
 
+/** Whether an error is how a payment ended, not a failure on the way. */
+export const isOutcome = (error: unknown): boolean =>
+  ["PAYMENT_DECLINED", "CHECKOUT_INTERRUPTED", "CHECKOUT_STATE_INVALID"].some((reason) =>
+    hasReason(error, reason),
+  );
+
 /** After the money a failure is no refusal: the sweeper finishes what could not be finished here. */
 async function settled(deps: Deps, checkout: Checkout, run: () => Promise<PayResult>): Promise<PayResult> {
   try {
     return await run();
   } catch (error) {
-    const reason = hasReason(error, "PAYMENT_DECLINED") || hasReason(error, "CHECKOUT_INTERRUPTED");
-    if (reason) throw error;
+    if (isOutcome(error)) throw error;
     deps.log("warn", "checkout not finished yet", { checkoutId: checkout.id, ...errorFields(error) });
     return pending(deps, checkout);
   }
@@ -164,7 +229,7 @@ export async function resumePayment(deps: Deps, checkout: Checkout): Promise<Pay
     payment = (await authorize(deps, checkout, { method: "resume", token: "" })).payment!;
   } catch (error) {
     if (!hasReason(error, "PAYMENT_NOT_FOUND")) throw error;
-    payment = (await deps.rpc.payment.voidPayment({ paymentId, orderId })).payment!;
+    payment = (await deps.rpc.payment.voidPayment({ paymentId, orderId }, payCall)).payment!;
   }
   return afterPayment(deps, checkout, payment);
 }

@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Address } from "@mall/gen/mall/common/v1/address_pb";
-import { fault, faultInfo } from "@mall/kernel/fault";
+import { fault, faultInfo, hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import type { Money } from "@mall/kernel/money";
 import { zero } from "@mall/kernel/money";
-import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
 import { deleteCheckout, insertCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
@@ -13,7 +13,16 @@ import { checkShippingOption } from "../domain/rates";
 import { compensate } from "./compensate";
 import { orderSecretOf, type PaymentInput, pay } from "./pay";
 import { checkExpectedTotal, price } from "./price";
-import { checkLease, leaseSeconds, type Run, steps } from "./steps";
+import {
+  checkLease,
+  createOrder,
+  leaseSeconds,
+  lockCart,
+  type Run,
+  redeemCoupon,
+  reserveStock,
+  type Step,
+} from "./steps";
 
 export interface PlaceOrder {
   cartId: Id<"cart">;
@@ -27,7 +36,6 @@ export interface PlaceOrder {
 /** A placed order; `pending` while the outcome of its payment is not known. */
 export type Placed = CheckoutAnswer & { pending: boolean };
 
-const owed = ({ scope, rpc, key }: Ticket) => ({ scope, rpc, key });
 const after = (now: Date, seconds: number) => new Date(now.getTime() + seconds * 1000);
 
 /** Takes the key and stores the checkout, before anything else happens. */
@@ -39,7 +47,7 @@ async function start(deps: Deps, actor: Actor, input: PlaceOrder, ticket: Ticket
     ...{
       total: zero(deps.currency),
       failureReason: "",
-      owes: owed(ticket),
+      owes: refOf(ticket),
       leaseUntil: after(now, leaseSeconds),
     },
     ...{ version: 1, createdAt: now, updatedAt: now },
@@ -57,25 +65,43 @@ const isDefinite = (error: unknown): boolean => {
   return faultInfo(error) !== undefined && !unsure.includes(ConnectError.from(error).code);
 };
 
-/** Locks the cart, prices it, reserves its units and creates the order. Undoes what it began when one of them fails. */
+/** What a neighbour answers to a step whose undo came first: the sweeper took the checkout over. */
+const isOvertaken = (error: unknown): boolean =>
+  hasReason(error, "HOLD_ENDED") || hasReason(error, "ORDER_STATE_INVALID");
+
+/**
+ * Locks the cart, prices it, redeems its coupon, reserves its units and creates the order. When one of them fails, those
+ * that may have had an effect are undone.
+ */
 async function prepare(deps: Deps, run: Run, input: PlaceOrder): Promise<void> {
-  let begun = 0;
-  const [lockCart, reserveStock, createOrder] = steps;
+  const begun: Step[] = [];
+  const step = async (next: Step): Promise<void> => {
+    checkLease(deps, run.checkout);
+    begun.push(next);
+    try {
+      await next.do(deps, run);
+    } catch (error) {
+      if (isDefinite(error)) begun.pop();
+      throw error;
+    }
+  };
   try {
-    begun = 1;
-    await lockCart!.do(deps, run);
-    run.purchase = await price(deps, run.items, input.shippingAddress, input.shippingOption);
+    await step(lockCart);
+    run.purchase = await price(
+      deps,
+      run.items,
+      input.shippingAddress,
+      input.shippingOption,
+      run.coupon?.amount,
+    );
     checkExpectedTotal(input.expectedTotal, run.purchase.totals.total);
-    checkLease(deps, run.checkout);
-    begun = 2;
-    await reserveStock!.do(deps, run);
-    checkLease(deps, run.checkout);
-    begun = 3;
-    await createOrder!.do(deps, run);
+    if (run.coupon) await step(redeemCoupon);
+    await step(reserveStock);
+    await step(createOrder);
   } catch (error) {
-    if (begun === 1 && run.items.length === 0 && isDefinite(error)) await forget(deps, run.checkout);
+    if (begun.length === 0) await forget(deps, run.checkout);
     else await compensate(deps, run.checkout, faultInfo(error)?.reason ?? "INTERRUPTED", error, begun);
-    throw error;
+    throw isOvertaken(error) ? interrupted() : error;
   }
 }
 
@@ -87,25 +113,16 @@ async function forget(deps: Deps, checkout: Checkout): Promise<void> {
   });
 }
 
-/** The sweeper took the checkout over because this request was too slow. */
-async function overtaken(deps: Deps, checkout: Checkout): Promise<never> {
-  for (const step of steps.slice(0, 3).toReversed())
-    await step.undo(deps, { ...checkout, failureReason: "INTERRUPTED" });
-  throw fault(
-    "unavailable",
-    "CHECKOUT_INTERRUPTED",
-    "The checkout took too long and was undone; try again.",
-    {
-      retryAfterSeconds: 1,
-    },
-  );
-}
+const interrupted = () =>
+  fault("unavailable", "CHECKOUT_INTERRUPTED", "The checkout took too long and was undone; try again.", {
+    retryAfterSeconds: 1,
+  });
 
 async function awaitPayment(deps: Deps, run: Run, total: Money): Promise<Placed> {
   return deps.db.tx(async (tx) => {
-    const change = { total, expiresAt: run.holdUntil, owes: undefined };
+    const change = { total, expiresAt: run.orderUntil, owes: undefined };
     const waiting = await moveCheckout(tx, run.checkout, "AWAITING_PAYMENT", change, deps.clock());
-    if (!waiting) return overtaken(deps, run.checkout);
+    if (!waiting) throw interrupted();
     const answer = { checkout: waiting, order: run.order, orderSecret: orderSecretOf(deps, waiting) };
     const owes = run.checkout.owes!;
     await deps.answers.settle(tx, owes, { kind: "message", ...deps.encodeAnswer(owes.rpc, answer) });
@@ -122,14 +139,15 @@ export const placeOrder =
   async (actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Placed> => {
     checkShippingOption(input.shippingOption);
     const checkout = await start(deps, actor, input, ticket);
-    const holdUntil = input.payment ? undefined : after(deps.clock(), deps.unpaidOrderTtlSeconds);
-    const run: Run = { ...input, checkout, holdUntil, items: [] };
+    const until = (seconds: number) => (input.payment ? undefined : after(checkout.createdAt, seconds));
+    const [holdUntil, orderUntil] = [until(deps.holdTtlSeconds), until(deps.unpaidOrderTtlSeconds)];
+    const run: Run = { ...input, checkout, holdUntil, orderUntil, items: [] };
     await prepare(deps, run, input);
     const total = run.purchase!.totals.total;
     if (!input.payment) return awaitPayment(deps, run, total);
     const leaseUntil = after(deps.clock(), leaseSeconds);
     const ordered = await moveCheckout(deps.db, checkout, "ORDERED", { total, leaseUntil }, deps.clock());
-    if (!ordered) return overtaken(deps, checkout);
+    if (!ordered) throw interrupted();
     const result = await pay(deps, ordered, input.payment);
     const order = result.kind === "completed" ? result.order : run.order;
     return {

@@ -25,12 +25,14 @@ export interface Purchase {
 /**
  * Prices lines at what the catalogue asks now and sums them up for a destination. Fault ITEM_UNAVAILABLE for a
  * variant that is no longer sold.
+ * `discount` is the amount of the cart's coupon.
  */
 export async function price(
   deps: Deps,
   items: readonly { variantId: string; quantity: number }[],
   to: Destination,
   shippingOption: string,
+  discount?: Money,
 ): Promise<Purchase> {
   const { variants } = await deps.rpc.product.batchGetVariants({
     variantIds: items.map((item) => item.variantId),
@@ -56,7 +58,7 @@ export async function price(
     };
   });
   const lineTotals = lines.map((line) => line.total);
-  return { lines, totals: computeTotals(lineTotals, deps.currency, to, shippingOption) };
+  return { lines, totals: computeTotals(lineTotals, deps.currency, to, shippingOption, discount) };
 }
 
 /** Fault PRICE_CHANGED, with both totals, when the purchase costs something else than the customer agreed to. */
@@ -66,6 +68,9 @@ export function checkExpectedTotal(expected: Money | undefined, actual: Money): 
     metadata: {
       expectedTotal: `${expected.minor} ${expected.currency}`,
       actualTotal: `${actual.minor} ${actual.currency}`,
+      ...(actual.currency === expected.currency && {
+        difference: `${actual.minor - expected.minor} ${actual.currency}`,
+      }),
     },
   });
 }

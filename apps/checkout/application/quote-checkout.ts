@@ -1,5 +1,7 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
+import { subtract } from "@mall/kernel/money";
+import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
 import { checkShippingOption, type Destination, type ShippingOption, shippingOptions } from "../domain/rates";
 import { type Purchase, price } from "./price";
@@ -11,10 +13,12 @@ export const quoteCheckout =
     cartId: Id<"cart">,
     to: Destination,
     shippingOption: string,
-  ): Promise<Purchase & { options: ShippingOption[] }> => {
+  ): Promise<Purchase & { options: ShippingOption[]; couponCode: string }> => {
     checkShippingOption(shippingOption);
     const { cart } = await deps.rpc.cart.getCart({ cartId });
     if (cart!.items.length === 0) throw fault("failed_precondition", "CART_EMPTY", "The cart has no items.");
-    const purchase = await price(deps, cart!.items, to, shippingOption);
-    return { ...purchase, options: shippingOptions(to, purchase.totals.subtotal) };
+    const { items, discountTotal, couponCode } = cart!;
+    const purchase = await price(deps, items, to, shippingOption, moneyOf(discountTotal));
+    const { subtotal, discountTotal: discount } = purchase.totals;
+    return { ...purchase, couponCode, options: shippingOptions(to, subtract(subtotal, discount)) };
   };

@@ -1,15 +1,18 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Address } from "@mall/gen/mall/common/v1/address_pb";
 import type { Order } from "@mall/gen/mall/order/v1/order_pb";
-import { fault, hasReason } from "@mall/kernel/fault";
+import { fault } from "@mall/kernel/fault";
+import type { Money } from "@mall/kernel/money";
+import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
 import type { Purchase } from "./price";
 
 /** Seconds the sweeper leaves a checkout alone that a request works on. */
-export const leaseSeconds = 20;
-const callTimeoutMs = 5_000;
-const call = { timeoutMs: callTimeoutMs };
+export const leaseSeconds = 15;
+const callTimeoutMs = 4_000;
+/** Options of a call to a neighbour. */
+export const call = { timeoutMs: callTimeoutMs };
 
 /** What the steps of one request know and find out. */
 export interface Run {
@@ -19,12 +22,18 @@ export interface Run {
   shippingOption: string;
   /** When the hold ends by itself; undefined while the checkout goes on without waiting for the customer. */
   holdUntil?: Date;
+  /** When the order is cancelled by itself; undefined while it is being paid. */
+  orderUntil?: Date;
   items: { variantId: string; quantity: number }[];
+  coupon?: { code: string; amount: Money };
   purchase?: Purchase;
   order?: Order;
 }
 
-/** Something a checkout does outside its own tables, with its undo beside it; both are repeatable. */
+/**
+ * Something a checkout does outside its own tables, with its undo beside it; both are repeatable. An undo also closes
+ * the door: a do that arrives after it, late or from a request that was overtaken, is refused by the neighbour.
+ */
 export interface Step {
   name: string;
   do(deps: Deps, run: Run): Promise<void>;
@@ -39,32 +48,47 @@ export function checkLease(deps: Deps, checkout: Checkout): void {
   });
 }
 
-const lockCart: Step = {
+export const lockCart: Step = {
   name: "lock cart",
   async do(deps, run) {
     const { id: checkoutId, cartId } = run.checkout;
-    run.items = (await deps.rpc.cart.lockCart({ cartId, checkoutId }, call)).items;
+    const { items, coupon } = await deps.rpc.cart.lockCart({ cartId, checkoutId }, call);
+    run.items = items;
+    run.coupon = coupon && { code: coupon.code, amount: moneyOf(coupon.amount) };
   },
   async undo(deps, { cartId, id: checkoutId }) {
     await deps.rpc.cart.unlockCart({ cartId, checkoutId }, call);
   },
 };
 
-const reserveStock: Step = {
+export const redeemCoupon: Step = {
+  name: "redeem coupon",
+  async do(deps, { checkout, coupon }) {
+    await deps.rpc.cart.redeemCoupon({ code: coupon!.code, checkoutId: checkout.id }, call);
+  },
+  async undo(deps, { id: checkoutId }) {
+    await deps.rpc.cart.releaseCoupon({ checkoutId }, call);
+  },
+};
+
+export const reserveStock: Step = {
   name: "reserve stock",
-  async do(deps, run) {
-    const expiresAt = run.holdUntil && timestampFromDate(run.holdUntil);
-    await deps.rpc.inventory.reserveStock({ checkoutId: run.checkout.id, lines: run.items, expiresAt }, call);
+  async do(deps, { checkout, items, holdUntil }) {
+    const expiresAt = holdUntil && timestampFromDate(holdUntil);
+    await deps.rpc.inventory.reserveStock(
+      { checkoutId: checkout.id, userId: checkout.userId ?? "", lines: items, expiresAt },
+      call,
+    );
   },
   async undo(deps, { id: checkoutId }) {
     await deps.rpc.inventory.releaseStock({ checkoutId }, call);
   },
 };
 
-const createOrder: Step = {
+export const createOrder: Step = {
   name: "create order",
   async do(deps, run) {
-    const { checkout, purchase, email, shippingAddress, shippingOption } = run;
+    const { checkout, purchase, email, shippingAddress, shippingOption, orderUntil } = run;
     const { order } = await deps.rpc.order.createOrder(
       {
         orderId: checkout.orderId,
@@ -75,17 +99,14 @@ const createOrder: Step = {
         email,
         shippingAddress,
         shippingOption,
+        expiresAt: orderUntil && timestampFromDate(orderUntil),
       },
       call,
     );
     run.order = order;
   },
   async undo(deps, { orderId, failureReason }) {
-    try {
-      await deps.rpc.order.cancelOrder({ orderId, reason: failureReason }, call);
-    } catch (error) {
-      if (!hasReason(error, "ORDER_NOT_FOUND")) throw error;
-    }
+    await deps.rpc.order.abandonOrder({ orderId, reason: failureReason }, call);
   },
 };
 
@@ -99,4 +120,4 @@ const pay: Step = {
 };
 
 /** All steps in order; they are undone from the last to the first. */
-export const steps: readonly Step[] = [lockCart, reserveStock, createOrder, pay];
+export const steps: readonly Step[] = [lockCart, redeemCoupon, reserveStock, createOrder, pay];

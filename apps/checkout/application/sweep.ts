@@ -1,10 +1,9 @@
-import { hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { errorFields } from "@mall/kernel/log";
-import { findCheckout, leaseUnfinished } from "../db/checkouts";
+import { findCheckout, leaseUnfinished, shortenLease } from "../db/checkouts";
 import type { Deps } from "../deps";
-import { compensate } from "./compensate";
-import { finish, resumePayment } from "./pay";
+import { compensate, retrySeconds } from "./compensate";
+import { finish, isOutcome, resumePayment } from "./pay";
 import { leaseSeconds } from "./steps";
 
 /** Goes on with one checkout from its stored state. */
@@ -29,16 +28,24 @@ async function resume(deps: Deps, id: Id<"chk">): Promise<void> {
   }
 }
 
+/** Goes on with one checkout; what fails is tried again soon, not only when the lease has run out. */
+async function tryResume(deps: Deps, id: Id<"chk">, leaseUntil: Date): Promise<void> {
+  try {
+    await resume(deps, id);
+  } catch (error) {
+    if (isOutcome(error)) return;
+    deps.log("warn", "checkout not resumed", { checkoutId: id, ...errorFields(error) });
+    await shortenLease(deps.db, id, leaseUntil, new Date(deps.clock().getTime() + retrySeconds * 1000));
+  }
+}
+
 /** Finishes or undoes every checkout that nobody works on any more, and ends unpaid orders that are due. */
 export const sweep = (deps: Deps) => async (): Promise<void> => {
-  const now = deps.clock();
-  const ids = await leaseUnfinished(deps.db, now, new Date(now.getTime() + leaseSeconds * 1000));
-  await Promise.all(
-    ids.map((id) =>
-      resume(deps, id).catch((error) => {
-        if (hasReason(error, "PAYMENT_DECLINED") || hasReason(error, "CHECKOUT_INTERRUPTED")) return;
-        deps.log("warn", "checkout not resumed", { checkoutId: id, ...errorFields(error) });
-      }),
-    ),
-  );
+  for (;;) {
+    const now = deps.clock();
+    const leaseUntil = new Date(now.getTime() + leaseSeconds * 1000);
+    const ids = await leaseUnfinished(deps.db, now, leaseUntil);
+    await Promise.all(ids.map((id) => tryResume(deps, id, leaseUntil)));
+    if (ids.length < 20) return;
+  }
 };

@@ -12,6 +12,7 @@ function rowToCheckout({ total, currency, ...row }: typeof checkouts.$inferSelec
     state: row.state as CheckoutState,
     total: { currency, minor: total },
     owes: row.owes ?? undefined,
+    refusal: (row.refusal as Checkout["refusal"] | null) ?? undefined,
     expiresAt: row.expiresAt ?? undefined,
   };
 }
@@ -80,6 +81,7 @@ interface MoveParams {
   total: string;
   currency: string;
   failureReason: string;
+  refusal: string | null;
   owes: string | null;
   expiresAt: Date | null;
   leaseUntil: Date;
@@ -89,13 +91,13 @@ interface MoveParams {
 const update = sqlStatement<MoveParams, { version: number }>(
   (p) => sql`update checkout.checkouts set state = ${p.state}, payment_id = ${p.paymentId},
       total = ${p.total}::text::bigint, currency = ${p.currency}, failure_reason = ${p.failureReason},
-      owes = ${p.owes}::text::jsonb, expires_at = ${p.expiresAt}, lease_until = ${p.leaseUntil},
+      refusal = ${p.refusal}::text::jsonb, owes = ${p.owes}::text::jsonb, expires_at = ${p.expiresAt}, lease_until = ${p.leaseUntil},
       version = version + 1, updated_at = ${p.now}
     where id = ${p.id} and version = ${p.version} returning version`,
 );
 
 export type CheckoutChange = Partial<
-  Pick<Checkout, "paymentId" | "total" | "failureReason" | "owes" | "expiresAt" | "leaseUntil">
+  Pick<Checkout, "paymentId" | "total" | "failureReason" | "refusal" | "owes" | "expiresAt" | "leaseUntil">
 >;
 
 /**
@@ -119,6 +121,7 @@ export async function moveCheckout(
     total: String(next.total.minor),
     currency: next.total.currency,
     failureReason: next.failureReason,
+    refusal: next.refusal ? JSON.stringify(next.refusal) : null,
     owes: next.owes ? JSON.stringify(next.owes) : null,
     expiresAt: next.expiresAt ?? null,
     leaseUntil: next.leaseUntil,
@@ -136,6 +139,21 @@ const lease = sqlStatement<{ now: Date; leaseUntil: Date }, { id: string }>(
       order by lease_until limit 20 for update skip locked)
     returning id`,
 );
+
+const shorten = sqlStatement<{ id: string; leaseUntil: Date; retryAt: Date }, object>(
+  (p) =>
+    sql`update checkout.checkouts set lease_until = ${p.retryAt} where id = ${p.id} and lease_until = ${p.leaseUntil}`,
+);
+
+/** Gives a lease back early, unless somebody has renewed it since. */
+export async function shortenLease(
+  session: Session,
+  id: Id<"chk">,
+  leaseUntil: Date,
+  retryAt: Date,
+): Promise<void> {
+  await shorten(session, { id: uuidOf(id), leaseUntil, retryAt });
+}
 
 /** Takes up to 20 checkouts that nobody works on although something is due. */
 export const leaseUnfinished = async (session: Session, now: Date, leaseUntil: Date): Promise<Id<"chk">[]> =>

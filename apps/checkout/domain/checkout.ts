@@ -1,3 +1,4 @@
+import type { FaultCode } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
 
@@ -29,6 +30,16 @@ export const transitions: Record<CheckoutState, readonly CheckoutState[]> = {
   FAILED: [],
 };
 
+/** A business refusal as it is kept for an Idempotency-Key. */
+export interface StoredRefusal {
+  kind: "fault";
+  code: FaultCode;
+  reason: string;
+  message: string;
+  metadata: Record<string, string>;
+  requestId: string;
+}
+
 /** One run through the purchase of a cart. */
 export interface Checkout {
   id: Id<"chk">;
@@ -42,8 +53,10 @@ export interface Checkout {
   paysAtOnce: boolean;
   total: Money;
   failureReason: string;
+  /** The refusal that the Idempotency-Key of a failed checkout replays. */
+  refusal?: StoredRefusal;
   /** The stored answer that is still owed to an Idempotency-Key. */
-  owes?: { scope: string; rpc: string; key: string };
+  owes?: { scope: string; rpc: string; key: string; owner?: string };
   /** When an unpaid order ends. */
   expiresAt?: Date;
   leaseUntil: Date;

@@ -1,5 +1,5 @@
 import { fault } from "@mall/kernel/fault";
-import { type Money, share, sum, zero } from "@mall/kernel/money";
+import { type Money, share, subtract, sum, zero } from "@mall/kernel/money";
 
 /** Where something is shipped, as far as prices depend on it. */
 export interface Destination {
@@ -44,15 +44,15 @@ const taxTable: { country: string; region?: string; rateMillionths: bigint; ship
   { country: "FR", rateMillionths: 200_000n, shipping: true },
 ];
 
-/** All ways to ship to a destination, priced for a subtotal. */
-export function shippingOptions(to: Destination, subtotal: Money): ShippingOption[] {
+/** All ways to ship to a destination, priced for what the goods cost after the discount. */
+export function shippingOptions(to: Destination, goods: Money): ShippingOption[] {
   return shippingTable.map(({ code, title, homeMinor, abroadMinor, freeFromMinor }) => {
     const home = to.country === homeCountry;
-    const free = home && freeFromMinor !== undefined && subtotal.minor >= freeFromMinor;
+    const free = home && freeFromMinor !== undefined && goods.minor >= freeFromMinor;
     return {
       code,
       title,
-      price: { currency: subtotal.currency, minor: free ? 0n : home ? homeMinor : abroadMinor },
+      price: { currency: goods.currency, minor: free ? 0n : home ? homeMinor : abroadMinor },
     };
   });
 }
@@ -74,25 +74,35 @@ export interface Totals {
   total: Money;
 }
 
+/** What comes off: never more than the goods cost. Fault CURRENCY_MISMATCH for a discount in another currency. */
+function discountOn(subtotal: Money, discount: Money): Money {
+  if (discount.minor < 0n) throw new RangeError("a discount is not negative");
+  return subtract(subtotal, discount).minor < 0n ? subtotal : discount;
+}
+
 /**
- * The sums of a purchase: total = subtotal − discountTotal + shippingTotal + taxTotal. Tax is computed once on the
- * whole taxable amount and rounded half up to the minor unit; destinations that are not in the table pay none.
+ * The sums of a purchase: total = subtotal − discountTotal + shippingTotal + taxTotal. `discount` is an amount off the
+ * goods, at most all of them. Free shipping is decided on, and tax computed on, the goods after the discount. Tax is
+ * computed once on the whole taxable amount and rounded half up to the minor unit; destinations that are not in the
+ * table pay none. Faults: CURRENCY_MISMATCH, AMOUNT_OVERFLOW.
  */
 export function computeTotals(
   lineTotals: readonly Money[],
   currency: string,
   to: Destination,
   optionCode: string,
+  discount: Money = zero(currency),
 ): Totals {
   const subtotal = sum(currency, lineTotals);
-  const shippingTotal = shippingOptions(to, subtotal).find((option) => option.code === optionCode)!.price;
-  const discountTotal = zero(currency);
+  const discountTotal = discountOn(subtotal, discount);
+  const goods = subtract(subtotal, discountTotal);
+  const shippingTotal = shippingOptions(to, goods).find((option) => option.code === optionCode)!.price;
   const region = to.region.trim().toUpperCase();
   const rule = taxTable.find(
     (rate) => rate.country === to.country && (!rate.region || rate.region === region),
   );
-  const taxable = rule?.shipping ? sum(currency, [subtotal, shippingTotal]) : subtotal;
+  const taxable = rule?.shipping ? sum(currency, [goods, shippingTotal]) : goods;
   const taxTotal = rule ? share(taxable, rule.rateMillionths) : zero(currency);
-  const total = sum(currency, [subtotal, shippingTotal, taxTotal]);
+  const total = sum(currency, [goods, shippingTotal, taxTotal]);
   return { subtotal, discountTotal, shippingTotal, taxTotal, total };
 }

@@ -30,34 +30,29 @@ export const checkoutRpc = (deps: Deps): Implementation =>
         shippingAddress!,
         shippingOption || "standard",
       );
-      return { quote: { items: quote.lines, ...quote.totals, shippingOptions: quote.options } };
+      const { lines: items, totals, options: shippingOptions, couponCode } = quote;
+      return { quote: { items, ...totals, shippingOptions, couponCode } };
     },
     async placeOrder(request, context) {
       const { actor } = context.values.get(requestKey);
       const { email, shippingAddress, shippingOption, payment, expectedTotal } = request;
-      const placed = await placeOrder(deps)(
-        actor,
-        {
-          cartId: request.cartId as Id<"cart">,
-          email,
-          shippingAddress: shippingAddress!,
-          shippingOption,
-          payment: payment && { method: payment.method, token: payment.token },
-          expectedTotal: expectedTotal && moneyOf(expectedTotal),
-        },
-        context.values.get(ticketKey)!,
-      );
+      const input = {
+        cartId: request.cartId as Id<"cart">,
+        email,
+        shippingAddress: shippingAddress!,
+        shippingOption,
+        payment: payment && { method: payment.method, token: payment.token },
+        expectedTotal: expectedTotal && moneyOf(expectedTotal),
+      };
+      const ticket = context.values.get(ticketKey)!;
+      const placed = await deps.admit(() => placeOrder(deps)(actor, input, ticket));
       return placeOrderResponse(accepted(context, placed));
     },
     async payCheckout({ checkoutId, payment }, context) {
       const { actor } = context.values.get(requestKey);
       const input = { method: payment!.method, token: payment!.token };
-      const paid = await payCheckout(deps)(
-        actor,
-        checkoutId as Id<"chk">,
-        input,
-        context.values.get(ticketKey)!,
-      );
+      const ticket = context.values.get(ticketKey)!;
+      const paid = await deps.admit(() => payCheckout(deps)(actor, checkoutId as Id<"chk">, input, ticket));
       return payCheckoutResponse(accepted(context, paid));
     },
     async getCheckout({ checkoutId }, context) {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mall, newAdmin } from "./command";
 import { host, hostKind } from "./host";
 import {
   guestWith,
@@ -13,33 +14,10 @@ import {
 
 setDefaultTimeout(120_000);
 
-const root = new URL("../../..", import.meta.url).pathname;
-
-/** Runs the command line on the database of the mall under test. */
-async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
-  const { databaseUrl } = await host();
-  const env = { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: databaseUrl };
-  const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
-    cwd: root,
-    env,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const text = (await new Response(run.stdout).text()) + (await new Response(run.stderr).text());
-  return { exitCode: await run.exited, text };
-}
-
 let admin: Options;
 beforeAll(async () => {
   await host();
-  const email = `boss-${crypto.randomUUID()}@example.com`;
-  const created = await mall("admin", "create", email);
-  const password = /password (\S+)/.exec(created.text)?.[1];
-  const login = await rest<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
-    email,
-    password,
-  });
-  admin = { token: login.body.tokens.accessToken };
+  admin = await newAdmin();
 });
 
 interface Stock {

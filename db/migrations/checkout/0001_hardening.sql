@@ -8,6 +8,7 @@ CREATE TABLE "checkout"."dead_letters" (
 );
 --> statement-breakpoint
 DROP INDEX "checkout"."outbox_due";--> statement-breakpoint
+ALTER TABLE "checkout"."checkouts" ADD COLUMN "refusal" jsonb;--> statement-breakpoint
 ALTER TABLE "checkout"."outbox" ADD COLUMN "consumer" text;--> statement-breakpoint
 ALTER TABLE "checkout"."outbox" ADD COLUMN "not_before" timestamp (3) with time zone;--> statement-breakpoint
 CREATE INDEX "inbox_received" ON "checkout"."inbox" USING btree ("received_at");--> statement-breakpoint
