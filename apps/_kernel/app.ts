@@ -75,7 +75,7 @@ export interface MallApp {
   /** Handles one event as if the bus had brought it: a second time it has no effect. Faults as its consumer has them. */
   handle(event: unknown): Promise<void>;
   /** What is done from time to time, each by itself: publishing events, finishing what crashed, deleting what expired. */
-  readonly duties: readonly (() => Promise<void>)[];
+  readonly duties: readonly (() => Promise<unknown>)[];
   /** Does all of it now; rejects when a part of it failed, after the others are done. */
   sweep(): Promise<void>;
 }
@@ -219,7 +219,7 @@ function cleaning(kernel: Kernel): () => Promise<void> {
 }
 
 /** Runs all, and rejects with the first failure when the last has ended. */
-async function runAll(works: readonly (() => Promise<void>)[]): Promise<void> {
+async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void> {
   const results = await Promise.allSettled(works.map((work) => work()));
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
@@ -245,7 +245,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   app.route("/", restRoutes(rpc));
   problemAnswers(app, log);
   const own = parts.sweep;
-  const duties = [
+  const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
     ...(own ? [() => own()] : []),
     async () => void (await kernel.answers.clean()),

@@ -46,6 +46,8 @@ const exposeHeaders = [
   ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"],
 ];
 
+const webhookBytesMax = 256 * 1024;
+
 /** Origins that browsers may call from: the listed ones, or all while developing. */
 function allowedOrigin(listed: string, isProduction: boolean): string | string[] {
   const origins = listed
@@ -91,6 +93,8 @@ export function createGateway({ env: source, registry, docsAsset, ready }: Gatew
   app.get("/", (c) => c.redirect("/docs"));
   app.get("/.well-known/jwks.json", (c) => forward(registry, "auth", c.req.raw, 0));
   eventRoutes(app, registry);
+  // raw and unread: the provider's signature is over the bytes, and the payment service checks it
+  app.post("/webhooks/payments/:provider", (c) => forward(registry, "payment", c.req.raw, webhookBytesMax));
   const patterns = new Map<string, { service: (typeof routes)[number]["service"]; bodyBytesMax: number }>();
   for (const { service, rpcPath, rest, bodyBytesMax } of routes) {
     const send = (c: { req: { raw: Request } }) => forward(registry, service, c.req.raw, bodyBytesMax);

@@ -1,5 +1,6 @@
 import { bunPasswords } from "@mall/auth/password/bun";
 import { createAuthCommands } from "@mall/auth/service";
+import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { migrate } from "@mall/kernel/db/migrate";
 import type { EnvSource } from "@mall/kernel/env";
@@ -14,7 +15,8 @@ const usage = `usage: mall <command>
   seed                        import the demo catalogue into an empty mall
   import <file.csv> [--set-stock]   import a Shopify product CSV
   admin create <email>        create an administrator, or make an account one
-  stock set <sku> <n>         set the units on hand of a SKU`;
+  stock set <sku> <n>         set the units on hand of a SKU
+  reconcile payments          compare the payments with the books of the provider`;
 
 /** A command that was not understood: exit code 2. */
 class UsageError extends Error {}
@@ -52,6 +54,24 @@ async function setStock(mall: Mall, sku: string | undefined, quantity: string | 
   return 0;
 }
 
+async function reconcilePayments(mall: Mall): Promise<number> {
+  const payment = mall.client(PaymentService);
+  let [checked, found, pageToken] = [0, 0, ""];
+  do {
+    const page = await payment.reconcilePayments({ pageToken });
+    for (const { paymentId, field, ours, theirs } of page.differences) {
+      console.log(
+        `${paymentId}: ${field} ${ours?.minor} ${ours?.currency}, the provider says ${theirs?.minor}`,
+      );
+    }
+    checked += page.checked;
+    found += page.differences.length;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  console.log(`${checked} payments compared, ${found} differences`);
+  return found > 0 ? 1 : 0;
+}
+
 async function seed(mall: Mall): Promise<number> {
   console.log(`${await seedDemo(mall)} products imported`);
   return 0;
@@ -62,6 +82,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "import") return importFile(mall, [verb ?? "", ...rest].filter(Boolean));
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
+  if (command === "reconcile" && verb === "payments") return reconcilePayments(mall);
   throw new UsageError(`unknown command: ${[command, verb].filter(Boolean).join(" ")}`);
 }
 

@@ -1,9 +1,16 @@
 import type { Kernel } from "@mall/kernel/app";
+import type { Answer } from "@mall/kernel/rpc/idempotency";
+import type { Refund } from "./domain/refund";
 import type { PaymentProvider } from "./providers/port";
 
 /** What the payment service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "announce" | "secrets" | "log"> {
+export interface Deps
+  extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log"> {
   provider: PaymentProvider;
-  /** Currency of the mall, for tombstones of payments that never began. */
+  /** Currency of the mall, for payments that never began. */
   currency: string;
+  /** Seconds after which an authorization that nobody captured is dropped. */
+  openTtlSeconds: number;
+  /** The answer that the key of a refund replays. */
+  refundAnswer(refund: Refund): Answer;
 }

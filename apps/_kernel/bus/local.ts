@@ -5,7 +5,7 @@ import { eachBounded, within } from "./timing";
 
 /** A batch of 50 that nobody answers is over after twice the time limit, well within the relay's lease. */
 const atOnce = 25;
-const timeoutMs = 6_000;
+const timeoutMsDefault = 6_000;
 
 const awayStatus: readonly number[] = [408, 425, 429, 502, 503, 504];
 
@@ -13,7 +13,11 @@ const awayStatus: readonly number[] = [408, 425, 429, 502, 503, 504];
  * The bus without a broker: POSTs each CloudEvent to `/events` of its consumer through the registry, with a service
  * token, up to 25 at once. Attempts, backoff and dead letters are the relay's.
  */
-export function localBus(registry: Registry, tokens: ServiceTokens): EventBus {
+export function localBus(
+  registry: Registry,
+  tokens: ServiceTokens,
+  timeoutMs: number = timeoutMsDefault,
+): EventBus {
   const send = async ({ consumer, event }: Delivery): Promise<Response> => {
     const request = new Request(`http://${consumer}/events`, {
       method: "POST",

@@ -84,8 +84,8 @@ export function serveGrpc(
  * function that stops it.
  */
 export function startSweeps(apps: readonly MallApp[], intervalMs: number, log: Log): () => void {
-  const running = new Set<() => Promise<void>>();
-  const start = (app: MallApp, duty: () => Promise<void>) => {
+  const running = new Set<() => Promise<unknown>>();
+  const start = (app: MallApp, duty: () => Promise<unknown>) => {
     if (running.has(duty)) return;
     running.add(duty);
     duty()

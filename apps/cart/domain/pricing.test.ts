@@ -7,10 +7,11 @@ import { type LineIssue, type Offer, priceCart } from "./pricing";
 const variant = (n: number): Id<"var"> => `var_${String(n).padStart(26, "0")}`;
 const usd = (minor: bigint) => ({ currency: "USD", minor });
 
+const now = new Date("2026-01-01T00:00:00Z");
+
 function cartOf(...lines: CartLine[]): Cart {
-  const at = new Date("2026-01-01T00:00:00Z");
   const id: Id<"cart"> = `cart_${"0".repeat(26)}`;
-  return { id, state: "OPEN", version: 1, createdAt: at, updatedAt: at, lines };
+  return { id, state: "OPEN", version: 1, createdAt: now, updatedAt: now, isRedeemed: false, lines };
 }
 
 function offer(minor: bigint, available?: number, currency = "USD"): Offer {
@@ -25,7 +26,7 @@ describe("a priced cart", () => {
       [variant(1), offer(1250n)],
       [variant(2), offer(999n)],
     ]);
-    const { lines, totals } = priceCart(cart, offers, "USD");
+    const { lines, totals } = priceCart(cart, offers, "USD", now);
     expect(lines.map((line) => [line.variantId, line.unitPrice, line.total])).toEqual([
       [variant(2), usd(999n), usd(2997n)],
       [variant(1), usd(1250n), usd(1250n)],
@@ -40,7 +41,7 @@ describe("a priced cart", () => {
   });
 
   test("that is empty costs nothing in the mall's currency", () => {
-    expect(priceCart(cartOf(), new Map(), "JPY").totals.total).toEqual({ currency: "JPY", minor: 0n });
+    expect(priceCart(cartOf(), new Map(), "JPY", now).totals.total).toEqual({ currency: "JPY", minor: 0n });
   });
 
   const stock: [number, number | undefined, LineIssue | undefined][] = [
@@ -53,7 +54,7 @@ describe("a priced cart", () => {
   ];
   test.each(stock)("asking for %p units of %p has the issue %p", (quantity, available, issue) => {
     const cart = cartOf({ variantId: variant(1), quantity });
-    const [line] = priceCart(cart, new Map([[variant(1), offer(100n, available)]]), "USD").lines;
+    const [line] = priceCart(cart, new Map([[variant(1), offer(100n, available)]]), "USD", now).lines;
     expect(line?.issue).toBe(issue);
     expect(line?.available).toBe(available);
     expect(line?.total).toEqual(usd(100n * BigInt(quantity)));
@@ -61,7 +62,7 @@ describe("a priced cart", () => {
 
   test("keeps a line that is no longer sold, at no price", () => {
     const cart = cartOf({ variantId: variant(1), quantity: 2 }, { variantId: variant(2), quantity: 1 });
-    const { lines, totals } = priceCart(cart, new Map([[variant(2), offer(700n)]]), "USD");
+    const { lines, totals } = priceCart(cart, new Map([[variant(2), offer(700n)]]), "USD", now);
     expect(lines[0]).toEqual({
       variantId: variant(1),
       quantity: 2,
@@ -80,7 +81,7 @@ describe("a priced cart", () => {
     const cart = cartOf({ variantId: variant(1), quantity: 1 });
     let thrown: unknown;
     try {
-      priceCart(cart, new Map([[variant(1), offer(1n, undefined, "EUR")]]), "USD");
+      priceCart(cart, new Map([[variant(1), offer(1n, undefined, "EUR")]]), "USD", now);
     } catch (error) {
       thrown = error;
     }

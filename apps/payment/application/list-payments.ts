@@ -2,8 +2,9 @@ import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import { listByOrder } from "../db/payments";
+import { refundsOfOrder } from "../db/refunds";
 import type { Deps } from "../deps";
-import type { Payment } from "../domain/payment";
+import type { PaymentWithRefunds } from "./get-payment";
 
 /**
  * The caller's payments of an order. A user gets only payments the user made, so a foreign order, an unknown one
@@ -11,10 +12,15 @@ import type { Payment } from "../domain/payment";
  */
 export const listPayments =
   (deps: Deps) =>
-  async (actor: Actor, orderId: Id<"ord">): Promise<Payment[]> => {
+  async (actor: Actor, orderId: Id<"ord">): Promise<PaymentWithRefunds[]> => {
     const held =
       actor.orderSecret !== undefined && deps.secrets.isSecretOf(actor.orderSecret, "order", orderId, 1);
     if (!held && !actor.user) throw notFound("ORDER");
-    const payments = await listByOrder(deps.db, orderId);
-    return payments.filter((payment) => (payment.userId ? payment.userId === actor.user?.id : held));
+    const [payments, refunds] = await Promise.all([
+      listByOrder(deps.db, orderId),
+      refundsOfOrder(deps.db, orderId),
+    ]);
+    return payments
+      .filter((payment) => (payment.userId ? payment.userId === actor.user?.id : held))
+      .map((payment) => ({ payment, refunds: refunds.filter((r) => r.paymentId === payment.id) }));
   };

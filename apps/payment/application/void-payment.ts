@@ -1,25 +1,23 @@
 import type { Id } from "@mall/kernel/id";
 import { findPayment, insertPayment } from "../db/payments";
 import type { Deps } from "../deps";
-import type { Payment } from "../domain/payment";
-import { settle } from "./settle";
+import { newPayment, type Payment } from "../domain/payment";
+import { orderUndo, tryAdvance } from "./advance";
 
 /** A payment that never began, stored as VOIDED so that a late AuthorizePayment with its id cannot begin. */
-function tombstone(deps: Deps, id: Id<"pay">, orderId: Id<"ord">): Payment {
-  const now = deps.clock();
-  return {
-    ...{
-      id,
-      orderId,
-      state: "VOIDED",
-      amount: { currency: deps.currency, minor: 0n },
-      provider: deps.provider.name,
-    },
-    ...{ capture: false, declineCode: "", version: 1, createdAt: now, updatedAt: now },
-  };
+export function tombstone(deps: Deps, id: Id<"pay">, orderId: Id<"ord">): Payment {
+  const amount = { currency: deps.currency, minor: 0n };
+  const never = newPayment(
+    { id, orderId, amount, provider: deps.provider.name, capture: false },
+    deps.clock(),
+  );
+  return { ...never, state: "VOIDED", dueAt: undefined };
 }
 
-/** Undoes a payment, whatever became of it; a repetition changes nothing. */
+/**
+ * Undoes a payment, whatever became of it; a repetition changes nothing. That it is undone is decided before the
+ * provider is asked, and the sweeper goes on with what the provider did not confirm.
+ */
 export const voidPayment =
   (deps: Deps) =>
   async (id: Id<"pay">, orderId: Id<"ord">): Promise<Payment> => {
@@ -29,10 +27,5 @@ export const voidPayment =
       if (await insertPayment(deps.db, closed)) return closed;
     }
     const payment = existing ?? (await findPayment(deps.db, id))!;
-    if (payment.state === "DECLINED" || payment.state === "VOIDED" || payment.state === "REFUNDED")
-      return payment;
-    const known =
-      payment.state === "PROCESSING" ? await settle(deps, payment, await deps.provider.resolve(id)) : payment;
-    if (known.state !== "AUTHORIZED" && known.state !== "CAPTURED") return known;
-    return settle(deps, known, await deps.provider.cancel(id));
+    return tryAdvance(deps, await orderUndo(deps, payment));
   };

@@ -1,33 +1,29 @@
-import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import {
-  type Payment as PaymentMessage,
-  PaymentSchema,
-  PaymentService,
-  PaymentState,
-} from "@mall/gen/mall/payment/v1/payment_pb";
-import type { Id } from "@mall/kernel/id";
+import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
+import { type Id, isId } from "@mall/kernel/id";
 import { moneyOf } from "@mall/kernel/money-codec";
+import { foreignToken, pagePosition, pageToken } from "@mall/kernel/page-token";
 import { requestKey } from "@mall/kernel/rpc/context";
+import { ticketKey } from "@mall/kernel/rpc/idempotency";
 import { type Implementation, implement } from "@mall/kernel/rpc/server";
 import { authorizePayment } from "../application/authorize-payment";
 import { capturePayment } from "../application/capture-payment";
+import { createRefund } from "../application/create-refund";
+import { getPayment } from "../application/get-payment";
 import { listPayments } from "../application/list-payments";
+import { reconcilePayments } from "../application/reconcile-payments";
+import { voidOrderPayments } from "../application/void-order-payments";
 import { voidPayment } from "../application/void-payment";
 import type { Deps } from "../deps";
-import type { Payment } from "../domain/payment";
+import { paymentToMessage, refundToMessage } from "./codec";
 
-const paymentToMessage = (payment: Payment): PaymentMessage =>
-  create(PaymentSchema, {
-    id: payment.id,
-    orderId: payment.orderId,
-    state: PaymentState[payment.state],
-    amount: payment.amount,
-    provider: payment.provider,
-    declineCode: payment.declineCode,
-    createdAt: timestampFromDate(payment.createdAt),
-    updatedAt: timestampFromDate(payment.updatedAt),
-  });
+const reconcileQuery = "reconcile payments";
+
+function positionOf(token: string): Id<"pay"> | undefined {
+  const id = pagePosition(reconcileQuery, token);
+  if (id === undefined) return undefined;
+  if (!isId(id) || !id.startsWith("pay_")) throw foreignToken();
+  return id as Id<"pay">;
+}
 
 /** PaymentService on the application's use cases. */
 export const paymentRpc = (deps: Deps): Implementation =>
@@ -46,8 +42,25 @@ export const paymentRpc = (deps: Deps): Implementation =>
     voidPayment: async ({ paymentId, orderId }) => ({
       payment: paymentToMessage(await voidPayment(deps)(paymentId as Id<"pay">, orderId as Id<"ord">)),
     }),
+    async voidOrderPayments({ orderId }) {
+      await voidOrderPayments(deps)(orderId as Id<"ord">);
+      return {};
+    },
+    async createRefund({ paymentId, amount, reason }, context) {
+      const input = { paymentId: paymentId as Id<"pay">, amount: amount && moneyOf(amount), reason };
+      const refund = await createRefund(deps)(input, context.values.get(ticketKey)!);
+      return { refund: refundToMessage(refund) };
+    },
+    async getPayment({ paymentId }) {
+      const { payment, refunds } = await getPayment(deps)(paymentId as Id<"pay">);
+      return { payment: paymentToMessage(payment, refunds) };
+    },
+    async reconcilePayments({ pageToken: token }) {
+      const { checked, differences, next } = await reconcilePayments(deps)(positionOf(token));
+      return { checked, differences, nextPageToken: next ? pageToken(reconcileQuery, next) : "" };
+    },
     async listPayments({ orderId }, context) {
-      const payments = await listPayments(deps)(context.values.get(requestKey).actor, orderId as Id<"ord">);
-      return { payments: payments.map(paymentToMessage) };
+      const listed = await listPayments(deps)(context.values.get(requestKey).actor, orderId as Id<"ord">);
+      return { payments: listed.map(({ payment, refunds }) => paymentToMessage(payment, refunds)) };
     },
   });

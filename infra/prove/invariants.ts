@@ -1,0 +1,85 @@
+import type postgres from "postgres";
+import type { Cluster } from "./cluster";
+import { always, atRest, type Invariant, unfinished } from "./invariant-list";
+import { Violation } from "./proof";
+import type { LedgerEntry } from "./provider";
+
+type Row = Record<string, unknown>;
+
+const shown = (value: unknown): string =>
+  JSON.stringify(value, (_, v) => (typeof v === "bigint" ? `${v}` : v)) ?? "";
+
+const sentenceOf = (sentence: string, rows: readonly object[]): string =>
+  `NOT TRUE: ${sentence}: ${rows.length} times, such as ${rows.slice(0, 3).map(shown).join(" ")}`;
+
+/** Runs invariants in one snapshot; returns what is not true. */
+async function broken(sql: postgres.Sql, invariants: readonly Invariant[]): Promise<string[]> {
+  return sql.begin("isolation level repeatable read read only", async (tx) => {
+    const sentences: string[] = [];
+    for (const { sentence, query } of invariants) {
+      const rows = await tx.unsafe<Row[]>(query);
+      if (rows.length > 0) sentences.push(sentenceOf(sentence, rows));
+    }
+    return sentences;
+  });
+}
+
+/** Compares our payments with the provider's books, entry by entry (design §6.3). */
+async function brokenLedger(sql: postgres.Sql, ledger: readonly LedgerEntry[]): Promise<string[]> {
+  const books = await sql<{ id: string; order_id: string; captured: string; returned: string }[]>`
+    select id, order_id, captured, returned from payment.payments`;
+  const entries = new Map(ledger.map((entry) => [entry.paymentId, entry]));
+  const nothing = { captures: 0, captured: 0n, refunded: 0n };
+  const wrong = books.flatMap((book) => {
+    const entry = entries.get(book.id) ?? nothing;
+    entries.delete(book.id);
+    const agrees =
+      entry.captured === BigInt(book.captured) &&
+      entry.refunded === BigInt(book.returned) &&
+      entry.captures === (entry.captured > 0n ? 1 : 0);
+    return agrees ? [] : [{ ...book, provider: entry }];
+  });
+  const stray = [...entries.values()].filter(({ captured }) => captured > 0n);
+  return [
+    ...(wrong.length > 0
+      ? [sentenceOf("the provider took and gave back, once, what our books say", wrong)]
+      : []),
+    ...(stray.length > 0 ? [sentenceOf("the provider took no money that we do not know of", stray)] : []),
+  ];
+}
+
+/** Throws a Violation when the stock contradicts itself now; callable while everything runs. */
+export async function checkStock({ sql }: Pick<Cluster, "sql">): Promise<void> {
+  const sentences = await broken(sql, always);
+  if (sentences.length > 0) throw new Violation(sentences.join("\n"));
+}
+
+/** Throws a Violation unless every invariant holds; for the end of a proof, when nothing runs any more. */
+export async function checkInvariants({ sql, provider }: Pick<Cluster, "sql" | "provider">): Promise<void> {
+  const sentences = [
+    ...(await broken(sql, [...always, ...atRest])),
+    ...(await brokenLedger(sql, await provider.ledger(sql))),
+  ];
+  if (sentences.length > 0) throw new Violation(sentences.join("\n"));
+}
+
+/** How long the mall may take to end everything by itself after the last fault; the only bound on time there is. */
+const settleSecondsMax = 30;
+
+/**
+ * Waits until every checkout has an end, every payment an outcome and every message arrived, without any client.
+ * Returns how many milliseconds it took; throws a Violation after 30 s.
+ */
+export async function untilSettled({ sql }: Pick<Cluster, "sql">): Promise<number> {
+  const startedMs = performance.now();
+  for (;;) {
+    const left = await sql.unsafe<Row[]>(unfinished);
+    const elapsedMs = performance.now() - startedMs;
+    if (left.length === 0) return Math.round(elapsedMs);
+    if (elapsedMs > settleSecondsMax * 1000)
+      throw new Violation(
+        `not finished ${settleSecondsMax} s after the faults ended: ${left.length}, such as ${left.slice(0, 3).map(shown).join(" ")}`,
+      );
+    await Bun.sleep(200);
+  }
+}
