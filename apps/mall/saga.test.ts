@@ -362,7 +362,9 @@ describe("an order that waits for its payment", () => {
   test("is cancelled by its customer, and the checkout is undone without another request", async () => {
     const { cartId, cancel, pay, checkoutId } = await waiting();
     await cancel();
-    expect(["CHECKOUT_EXPIRED", "CHECKOUT_STATE_INVALID"]).toContain(await outcomeOf(pay(checkoutId)));
+    expect(["CHECKOUT_EXPIRED", "CHECKOUT_STATE_INVALID"]).toContain(
+      String(await outcomeOf(pay(checkoutId))),
+    );
     await sweepLater();
     expectUndone(await ends(cartId));
   });
