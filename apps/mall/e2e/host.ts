@@ -1,6 +1,6 @@
-import { createServer } from "node:net";
 import { atEnd } from "@mall/kernel/testing/cleanup";
 import { testDatabase } from "@mall/kernel/testing/database";
+import { freePorts } from "@mall/kernel/testing/ports";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "../mall";
 import { seedDemo } from "../seed";
@@ -16,24 +16,6 @@ export interface Host {
 }
 
 const root = new URL("../../..", import.meta.url).pathname;
-
-/** Ports nobody listens on at the moment. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await new Promise((resolve) => server.once("listening", resolve));
-      return server;
-    }),
-  );
-  return Promise.all(
-    servers.map(async (server) => {
-      const { port } = server.address() as { port: number };
-      await new Promise((resolve) => server.close(resolve));
-      return port;
-    }),
-  );
-}
 
 function spawn(command: string[], env: Record<string, string>) {
   const child = Bun.spawn(command, {
