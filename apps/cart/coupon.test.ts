@@ -215,7 +215,7 @@ describe("a coupon on a cart", () => {
     });
     expect(await read(held)).toEqual(cart);
     expect(await apply(held, code)).toEqual(cart);
-    const [{ variantId }] = cart.items as [{ variantId: string }];
+    const { variantId } = cart.items[0]!;
     const { cartId, as } = held;
     const fewer = await client(as).setItemQuantity({ cartId, variantId, quantity: 1 });
     expect(fewer.cart).toMatchObject({ discountTotal: { minor: 1000n }, total: { minor: 0n } });
