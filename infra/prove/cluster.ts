@@ -72,7 +72,7 @@ export async function startCluster({ copies }: ClusterOptions): Promise<Cluster>
   const provider = await startProvider();
   const tap = openTap();
   await migrate(database.url, serviceNames);
-  const sql = postgres(database.url, { max: 4, onnotice: () => {}, fetch_types: false });
+  const sql = postgres(database.url, { max: 4, onnotice: () => {} });
   let env = { ...commonEnv(), DATABASE_URL: database.url, ...provider.env };
   const own = env;
 
