@@ -5,7 +5,7 @@ import { recordNotice } from "../db/inbox";
 import { findByRef, findPayment, makeDue, postpone } from "../db/payments";
 import { lockRefund } from "../db/refunds";
 import type { Deps } from "../deps";
-import { dueOf, type Payment } from "../domain/payment";
+import { dueOf, owedOf, type Payment } from "../domain/payment";
 import type { Notice } from "../providers/port";
 import { advance, leaveToSweeper, look } from "./advance";
 import { sendRefund } from "./refund";
@@ -41,7 +41,7 @@ async function follow(deps: Deps, notice: Notice, payment: Payment): Promise<voi
   // an attempt that is still open is left to the request that makes it
   if (seen.state === "PROCESSING") return;
   const done = await advance(deps, seen);
-  if (done.version === current.version)
+  if (owedOf(done) === "nothing")
     await postpone(deps.db, done, dueOf(done, deps.clock(), deps.openTtlSeconds));
 }
 
