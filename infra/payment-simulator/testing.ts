@@ -1,21 +1,24 @@
 import Stripe from "stripe";
 import { type PaymentSimulator, type SimulatorOptions, startPaymentSimulator } from "./simulator";
 
-/** The real library, pointed at a simulator. */
+/** The real library, pointed at a simulator. `left` makes its user go away, whatever is under way. */
 export function libraryAt(
   url: string,
-  options: { timeout?: number; maxNetworkRetries?: number } = {},
+  { left, maxNetworkRetries = 0 }: { left?: AbortSignal; maxNetworkRetries?: number } = {},
 ): Stripe {
   const { hostname, port } = new URL(url);
+  const leaving = (to: string, init: RequestInit = {}) => {
+    const signals = [left, init.signal].filter((signal) => signal != null);
+    return fetch(to, { ...init, signal: AbortSignal.any(signals) });
+  };
   return new Stripe("sk_test_x", {
-    httpClient: Stripe.createFetchHttpClient(),
+    httpClient: Stripe.createFetchHttpClient(leaving as typeof fetch),
     protocol: "http",
     host: hostname,
     port,
-    maxNetworkRetries: 0,
+    maxNetworkRetries,
     timeout: 20_000,
     telemetry: false,
-    ...options,
   });
 }
 

@@ -72,6 +72,9 @@ export const databaseCode = (error: unknown): string => {
 
 const retryable = new Set(["40001", "40P01"]);
 
+/** Whether a statement failed only because of what ran beside it, and left nothing behind. */
+export const lostRace = (error: unknown): boolean => retryable.has(databaseCode(error));
+
 /** A transaction's session; Drizzle looks for the parsers on the client, and postgres.js keeps them on the pool only. */
 const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]): Tx => ({
   sql: tx,
@@ -108,7 +111,7 @@ async function transact<T>(sql: postgres.Sql, fn: (tx: Tx) => Promise<T>): Promi
     try {
       return (await sql.begin((tx) => untilCut(() => fn(sessionOf(tx, sql.options))))) as T;
     } catch (error) {
-      if (attempt < 3 && retryable.has(databaseCode(error))) continue;
+      if (attempt < 3 && lostRace(error)) continue;
       throw error;
     }
   }

@@ -24,7 +24,8 @@ type Options = (idempotencyKey?: string) => Stripe.RequestOptions;
 function redacted(error: unknown): Error {
   if (!(error instanceof Stripe.errors.StripeError)) return error as Error;
   const { type, code, statusCode, requestId } = error;
-  return new Error(`stripe: ${[type, code, statusCode, requestId].filter(Boolean).join(" ")}`);
+  const lost = (error.detail as { code?: string } | undefined)?.code;
+  return new Error(`stripe: ${[type, code, statusCode, requestId, lost].filter(Boolean).join(" ")}`);
 }
 
 /** Runs one call of the port within its time. */

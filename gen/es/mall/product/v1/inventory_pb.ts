@@ -1219,8 +1219,9 @@ export const InventoryService: GenService<{
   },
   /**
    * Holds units of several variants for one checkout, all or nothing. Too few of one: OUT_OF_STOCK with its
-   * variantId. Reserving again for the same checkout returns the hold it has; one that was released already:
-   * HOLD_ENDED. A user who holds too many unpaid units at once: HOLD_LIMIT_EXCEEDED.
+   * variantId; one that is no longer sold: ITEM_UNAVAILABLE with its variantId. Reserving again for the same checkout
+   * returns the hold it has; one that has ended, other than by its claim: HOLD_ENDED. A user whose holds with an end
+   * would keep too many units at once: HOLD_LIMIT_EXCEEDED.
    *
    * @generated from rpc mall.product.v1.InventoryService.ReserveStock
    */
@@ -1231,7 +1232,7 @@ export const InventoryService: GenService<{
   },
   /**
    * Moves the expiry of an active hold; without expiresAt the hold stays until it is claimed or released. A hold
-   * that is due already: HOLD_EXPIRED.
+   * that is due already, or sold: HOLD_EXPIRED; one that was given back: HOLD_ENDED.
    *
    * @generated from rpc mall.product.v1.InventoryService.ExtendStock
    */
@@ -1241,7 +1242,8 @@ export const InventoryService: GenService<{
     output: typeof ExtendStockResponseSchema;
   },
   /**
-   * Turns an active hold into sold units. A hold that is due already: HOLD_EXPIRED.
+   * Turns an active hold into sold units. A hold that is due already: HOLD_EXPIRED; one that was given back:
+   * HOLD_ENDED.
    *
    * @generated from rpc mall.product.v1.InventoryService.ClaimStock
    */
@@ -1262,7 +1264,8 @@ export const InventoryService: GenService<{
     output: typeof ReleaseStockResponseSchema;
   },
   /**
-   * Takes the units of a cancelled order back: an active hold is released, sold units return to the shelf once.
+   * Takes the units of a cancelled order back: an active hold is released, sold units return to the shelf once. A
+   * checkout without a hold can no longer make one.
    *
    * @generated from rpc mall.product.v1.InventoryService.RestockStock
    */
