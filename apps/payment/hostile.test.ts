@@ -200,7 +200,7 @@ describe("a provider that fails again and again", () => {
       },
     }));
     await Promise.all([sweepAfter(1, slow), receiveWebhook(slow)("fake", "", () => undefined)]);
-    expect(await ours(asked.id)).toMatchObject({ state: "REFUNDED", returned: "4299", attempts: 0 });
+    expect(await ours(asked.id)).toMatchObject({ state: "REFUNDED", returned: "4299", due_at: null });
     const events = await mall.db.sql.unsafe("select 1 from payment.outbox where subject = $1", [asked.id]);
     expect(events).toHaveLength(2);
   });

@@ -1,8 +1,10 @@
 import { createKernel } from "../app";
 import { outboxOf } from "../bus/outbox";
+import { rabbitmqBus } from "../bus/rabbitmq";
 import { createRelay } from "../bus/relay";
+import { rabbitmqUrl } from "../bus/settings";
 import { baseEnv, parseEnv } from "../env";
-import { bunResources, hostBus } from "../host/bun";
+import { bunResources } from "../host/bun";
 import { staticRegistry } from "../registry/http";
 import type { ServiceName } from "../topology";
 
@@ -12,8 +14,11 @@ import type { ServiceName } from "../topology";
  */
 const { env } = process;
 const registry = staticRegistry(env);
-const resources = bunResources("auth", env, registry, hostBus(env));
-const { bus, db, clock, log } = createKernel("auth", resources, parseEnv(baseEnv, env));
+const parsed = parseEnv(baseEnv, env);
+const url = rabbitmqUrl(parsed);
+const ownBus = url ? rabbitmqBus({ url, log: () => {}, backoffMs: 1, prefix: env.TEST_PREFIX }) : undefined;
+const resources = bunResources("auth", env, registry, ownBus);
+const { bus, db, clock, log } = createKernel("auth", resources, parsed);
 const type = "mall.auth.v1.UserRegistered";
 const outbox = outboxOf("auth", clock, { listeners: { [type]: env.LISTENERS!.split(",") as ServiceName[] } });
 const relay = createRelay({

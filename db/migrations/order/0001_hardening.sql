@@ -14,6 +14,7 @@ CREATE TABLE "order"."order_ids" (
 --> statement-breakpoint
 DROP INDEX "order"."outbox_due";--> statement-breakpoint
 ALTER TABLE "order"."orders" ADD COLUMN "expires_at" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "order"."orders" ADD COLUMN "payment_sequence" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "order"."orders" ADD COLUMN "refunded_total" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "order"."orders" ADD COLUMN "undo_due_at" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "order"."outbox" ADD COLUMN "consumer" text;--> statement-breakpoint

@@ -9,6 +9,10 @@ const units = 100;
 /** The issue's bound for a noisy machine; reported, because pass or fail depends on no wall time. */
 const secondsMax = 10;
 
+/** A deadline of a machine that is busy with something else; reported for the same reason. */
+const slowMachine = "504 DEADLINE_EXCEEDED";
+const toRetry = ["503 OVERLOADED", slowMachine];
+
 interface Tallied {
   declines: number;
   "dropped connections": number;
@@ -101,6 +105,8 @@ async function sale(context: Context, goods: Goods, name: string, faults: Tallie
 export const flashSale: Proof = {
   id: 2,
   name: "Flash sale",
+  // what two cores work on at once without anybody waiting for long
+  env: { CHECKOUT_CONCURRENCY: "16" },
   async run(context): Promise<Result> {
     const sales = context.size({ short: 1, default: 3, full: 10 });
     const plans = Array.from({ length: sales }, () => ({ units, priceMinor: 4999 }));
@@ -118,6 +124,7 @@ export const flashSale: Proof = {
     const slowest = Math.max(...seconds);
     const note = `${units} units sold in ${slowest.toFixed(1)} s at most`;
     const late = slowest > secondsMax ? [`WARNING: more than ${secondsMax} s`] : [];
-    return { trials: sales, faults: { ...faults }, notes: [note, ...late] };
+    const timeouts = tally[slowMachine] ? [`WARNING: ${tally[slowMachine]} timeouts`] : [];
+    return { trials: sales, faults: { ...faults }, notes: [note, ...late, ...timeouts] };
   },
 };
