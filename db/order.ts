@@ -1,5 +1,16 @@
 import { sql } from "drizzle-orm";
-import { bigint, check, index, integer, jsonb, pgSchema, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  uuid,
+} from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { instant, kernelTables } from "./kernel";
 
@@ -42,6 +53,13 @@ export const orders = order.table(
     shippingOption: text("shipping_option").notNull(),
     paymentId: idColumn("pay")("payment_id"),
     cancelReason: text("cancel_reason").notNull().default(""),
+    /** When it is cancelled by itself; null while it is being paid and once it is not unpaid any more. */
+    expiresAt: instant("expires_at"),
+    /** Of the last call that began or ended a payment; earlier ones that arrive later are refused. */
+    paymentSequence: integer("payment_sequence").notNull().default(0),
+    refundedTotal: amount("refunded_total").default(sql`0`),
+    /** When units and money of a cancelled order go back next; null when nothing has to. */
+    undoDueAt: instant("undo_due_at"),
     version: integer("version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
     paidAt: instant("paid_at"),
@@ -49,6 +67,10 @@ export const orders = order.table(
   },
   (t) => [
     index("orders_by_user").on(t.userId, t.id.desc()),
+    index("orders_expiring").on(t.expiresAt).where(sql`${t.expiresAt} is not null`),
+    index("orders_to_undo").on(t.undoDueAt).where(sql`${t.undoDueAt} is not null`),
+    check("orders_expiry", sql`${t.expiresAt} is null or ${t.state} = 'PENDING_PAYMENT'`),
+    check("orders_undo", sql`${t.undoDueAt} is null or ${t.state} = 'CANCELLED'`),
     check(
       "orders_total",
       sql`${t.total} = ${t.subtotal} - ${t.discountTotal} + ${t.shippingTotal} + ${t.taxTotal}`,
@@ -77,6 +99,12 @@ export const orderLines = order.table(
     check("order_lines_quantity", sql`${t.quantity} > 0 and ${t.total} = ${t.unitPrice} * ${t.quantity}`),
   ],
 );
+
+/** Each order id is used once: by its order, or by the undo of a checkout that came first. */
+export const orderIds = order.table("order_ids", {
+  id: idColumn("ord")("id").primaryKey(),
+  abandoned: boolean("abandoned").notNull(),
+});
 
 /** Timeline of an order; append-only. */
 export const orderEvents = order.table(

@@ -8,7 +8,7 @@ import postgres from "postgres";
 import { type CrashablePostgres, startPostgres } from "./database";
 import { stablePorts } from "./ports";
 import { type SupervisedProcess, supervise } from "./process";
-import { type Provider, startProvider } from "./provider";
+import { type Provider, type ProviderName, providers } from "./provider";
 import { openTap, type Tap } from "./tap";
 
 export type NodeService = ServiceName | "gateway";
@@ -45,6 +45,7 @@ export interface Cluster {
 export interface ClusterOptions {
   /** Processes of each service. */
   copies: number;
+  provider: ProviderName;
 }
 
 const ready = (url: string): Promise<boolean> =>
@@ -65,14 +66,14 @@ function commonEnv(): Record<string, string> {
 }
 
 /** Starts everything. Ends what it started when that fails. */
-export async function startCluster({ copies }: ClusterOptions): Promise<Cluster> {
+export async function startCluster({ copies, provider: providerName }: ClusterOptions): Promise<Cluster> {
   const logFolder = mkdtempSync(join(tmpdir(), "mall-prove-logs-"));
   mkdirSync(logFolder, { recursive: true });
   const database = await startPostgres();
-  const provider = await startProvider();
+  const provider = await providers[providerName]();
   const tap = openTap();
   await migrate(database.url, serviceNames);
-  const sql = postgres(database.url, { max: 4, onnotice: () => {}, fetch_types: false });
+  const sql = postgres(database.url, { max: 4, onnotice: () => {} });
   let env = { ...commonEnv(), DATABASE_URL: database.url, ...provider.env };
   const own = env;
 
@@ -124,6 +125,7 @@ export async function startCluster({ copies }: ClusterOptions): Promise<Cluster>
       if (fresh) {
         await database.renew();
         await migrate(database.url, serviceNames);
+        await provider.reset();
       }
       env = { ...own, ...changed };
       for (const [i, node] of nodes.entries()) node.start(envOf(i));
@@ -137,6 +139,7 @@ export async function startCluster({ copies }: ClusterOptions): Promise<Cluster>
       await database.stop();
     },
   };
+  await provider.open(cluster.gateways[0]!);
   return cluster;
 }
 

@@ -72,6 +72,9 @@ export const databaseCode = (error: unknown): string => {
 
 const retryable = new Set(["40001", "40P01"]);
 
+/** Whether a statement failed only because of what ran beside it, and left nothing behind. */
+export const lostRace = (error: unknown): boolean => retryable.has(databaseCode(error));
+
 /** A transaction's session; Drizzle looks for the parsers on the client, and postgres.js keeps them on the pool only. */
 const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]): Tx => ({
   sql: tx,
@@ -81,12 +84,34 @@ const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]
   inTransaction: true,
 });
 
+/** Errors of a statement whose connection has ended, or is about to: the driver then rejects the transaction itself. */
+const cut = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "ECONNRESET",
+  "EPIPE",
+  "ERR_STREAM_DESTROYED",
+]);
+
+/**
+ * Runs `fn` without ever ending when its connection was cut. On an end postgres.js would send ROLLBACK: with no socket
+ * left that is an exception nobody can catch, and it ends the process.
+ */
+async function untilCut<T>(fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    if (cut.has(databaseCode(error))) return new Promise<never>(() => {});
+    throw error;
+  }
+}
+
 async function transact<T>(sql: postgres.Sql, fn: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await sql.begin((tx) => fn(sessionOf(tx, sql.options)))) as T;
+      return (await sql.begin((tx) => untilCut(() => fn(sessionOf(tx, sql.options))))) as T;
     } catch (error) {
-      if (attempt < 3 && retryable.has(databaseCode(error))) continue;
+      if (attempt < 3 && lostRace(error)) continue;
       throw error;
     }
   }

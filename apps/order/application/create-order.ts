@@ -1,6 +1,6 @@
 import { OrderPlacedSchema } from "@mall/gen/mall/order/v1/events_pb";
 import { fault } from "@mall/kernel/fault";
-import { findOrder, insertOrder } from "../db/orders";
+import { findOrder, insertOrder, isAbandoned } from "../db/orders";
 import type { Deps } from "../deps";
 import { checkTotals, type Order, type OrderDraft } from "../domain/order";
 
@@ -22,6 +22,10 @@ export const createOrder =
       }
       const existing = await findOrder(tx, draft.id);
       if (existing?.checkoutId === draft.checkoutId) return existing;
+      if (!existing && (await isAbandoned(tx, draft.id)))
+        throw fault("failed_precondition", "ORDER_STATE_INVALID", "The checkout of this order was undone.", {
+          metadata: { state: "CANCELLED" },
+        });
       throw fault("already_exists", "ORDER_EXISTS", "Another order has this id or checkout.");
     });
   };

@@ -3,7 +3,7 @@ import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import { findOrder } from "../db/orders";
 import type { Deps } from "../deps";
-import type { Order } from "../domain/order";
+import { asOf, type Order } from "../domain/order";
 
 /** Whether the actor may see an order: its user, the bearer of a guest order's secret, or the checkout service. */
 function holds(deps: Deps, actor: Actor, order: Order): boolean {
@@ -18,5 +18,5 @@ export const getOrder =
   async (actor: Actor, orderId: Id<"ord">): Promise<Order> => {
     const order = await findOrder(deps.db, orderId);
     if (!order || !holds(deps, actor, order)) throw notFound("ORDER");
-    return order;
+    return asOf(order, deps.clock());
   };

@@ -13,15 +13,15 @@ export type OrderState =
   | "REFUNDED";
 
 /** What can happen to an order. */
-export type OrderMove = "pay" | "cancel" | "ship" | "deliver" | "complete" | "refund";
+export type OrderMove = "pay" | "abandon" | "expire" | "cancel" | "ship" | "deliver" | "complete" | "refund";
 
 /** The only legal moves: state → move → next state. */
 export const transitions: Record<OrderState, Partial<Record<OrderMove, OrderState>>> = {
-  PENDING_PAYMENT: { pay: "PAID", cancel: "CANCELLED" },
-  PAID: { ship: "SHIPPED", refund: "REFUNDED" },
+  PENDING_PAYMENT: { pay: "PAID", abandon: "CANCELLED", expire: "CANCELLED", cancel: "CANCELLED" },
+  PAID: { cancel: "CANCELLED", ship: "SHIPPED", refund: "REFUNDED" },
   SHIPPED: { deliver: "DELIVERED", refund: "REFUNDED" },
   DELIVERED: { complete: "COMPLETED", refund: "REFUNDED" },
-  COMPLETED: {},
+  COMPLETED: { refund: "REFUNDED" },
   CANCELLED: {},
   REFUNDED: {},
 };
@@ -73,6 +73,8 @@ export interface OrderDraft {
   email: string;
   shippingAddress: Address;
   shippingOption: string;
+  /** When it is cancelled by itself; undefined while it is being paid. */
+  expiresAt?: Date;
 }
 
 /** A snapshot of what was bought, and what became of it. */
@@ -85,7 +87,43 @@ export interface Order extends OrderDraft {
   createdAt: Date;
   paidAt?: Date;
   cancelledAt?: Date;
+  /** Of the last call that began or ended a payment. */
+  paymentSequence: number;
+  refundedTotal: Money;
 }
+
+/** Something that happened to an order. */
+export interface OrderEvent {
+  id: string;
+  kind: string;
+  detail: string;
+  at: Date;
+}
+
+/** An order as it is at `now`: one that was not paid in time is cancelled, also before that is written down. */
+export const asOf = (order: Order, now: Date): Order =>
+  order.expiresAt && order.expiresAt <= now
+    ? {
+        ...order,
+        state: "CANCELLED",
+        cancelReason: "EXPIRED",
+        cancelledAt: order.expiresAt,
+        expiresAt: undefined,
+      }
+    : order;
+
+/** Faults ORDER_STATE_INVALID unless the order is unpaid, OVERTAKEN when a later call about its payment came first. */
+export function checkUnpaid({ state, paymentSequence }: Order, sequence: number): void {
+  if (state !== "PENDING_PAYMENT")
+    throw fault("failed_precondition", "ORDER_STATE_INVALID", `An order that is ${state} cannot be paid.`, {
+      metadata: { state },
+    });
+  if (paymentSequence > sequence)
+    throw fault("aborted", "OVERTAKEN", "A later call of this checkout came first; this one has no effect.");
+}
+
+/** Whether a payment runs, so that neither the customer nor time may cancel the order. */
+export const isBeingPaid = (order: Order): boolean => order.state === "PENDING_PAYMENT" && !order.expiresAt;
 
 /** Refuses a draft whose sums do not follow from its lines: ORDER_TOTALS_WRONG. */
 export function checkTotals({ items, totals }: OrderDraft): void {

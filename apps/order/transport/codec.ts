@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Address as AddressMessage } from "@mall/gen/mall/common/v1/address_pb";
 import type { Line } from "@mall/gen/mall/common/v1/line_pb";
 import {
@@ -30,6 +30,8 @@ const orderInit = (order: Order): MessageInitShape<typeof OrderSchema> => ({
   createdAt: timestampFromDate(order.createdAt),
   paidAt: order.paidAt && timestampFromDate(order.paidAt),
   cancelledAt: order.cancelledAt && timestampFromDate(order.cancelledAt),
+  expiresAt: order.expiresAt && timestampFromDate(order.expiresAt),
+  refundedTotal: order.refundedTotal,
 });
 
 const lineOf = (line: Line): OrderLine => ({
@@ -70,5 +72,6 @@ export function draftOf(request: CreateOrderRequest): OrderDraft {
     email: request.email,
     shippingAddress: addressOf(request.shippingAddress!),
     shippingOption: request.shippingOption,
+    expiresAt: request.expiresAt && timestampDate(request.expiresAt),
   };
 }

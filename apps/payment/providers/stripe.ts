@@ -12,7 +12,7 @@ export interface StripeOptions {
 
 /** One call of the port ends within this time, however many requests it takes. */
 const callMs = 4000;
-/** Stripe forgets idempotency keys after 24 hours. */
+/** Stripe forgets idempotency keys after 24 hours; by then its search, which is late by minutes, knows every intent. */
 const keyMemoryMs = 23 * 3600 * 1000;
 const toleranceSeconds = 300;
 const refundKeysMax = 5;
@@ -24,7 +24,8 @@ type Options = (idempotencyKey?: string) => Stripe.RequestOptions;
 function redacted(error: unknown): Error {
   if (!(error instanceof Stripe.errors.StripeError)) return error as Error;
   const { type, code, statusCode, requestId } = error;
-  return new Error(`stripe: ${[type, code, statusCode, requestId].filter(Boolean).join(" ")}`);
+  const lost = (error.detail as { code?: string } | undefined)?.code;
+  return new Error(`stripe: ${[type, code, statusCode, requestId, lost].filter(Boolean).join(" ")}`);
 }
 
 /** Runs one call of the port within its time. */
@@ -116,23 +117,25 @@ function intents(stripe: Stripe, clock: () => Date) {
   const create = (attempt: Attempt, options: Options) =>
     stripe.paymentIntents.create(createParams(attempt), options(attempt.id));
 
-  /**
-   * The intent of an attempt as it is now; undefined when there is none that could ever have been confirmed. Without
-   * its name it is asked for by creating it again under the same key, which needs no card.
-   */
-  async function find(attempt: Attempt, options: Options): Promise<Stripe.PaymentIntent | undefined> {
-    let ref = attempt.providerRef;
-    if (ref === "") {
-      if (clock().getTime() - attempt.createdAt.getTime() > keyMemoryMs)
-        throw new Error("stripe: the key of the payment is too old to ask by it");
-      try {
-        ref = (await create(attempt, options)).id;
-      } catch (error) {
-        // a name that was never told cannot have been confirmed
-        if (isReplayedFailure(error) || refusalCode(error) !== undefined) return undefined;
-        throw error;
-      }
+  /** The name of an attempt's intent, asked for by creating it again under the same key, which needs no card. */
+  async function refOf(attempt: Attempt, options: Options): Promise<string | undefined> {
+    if (clock().getTime() - attempt.createdAt.getTime() > keyMemoryMs) {
+      const query = `metadata["payment_id"]:"${attempt.id}"`;
+      return (await stripe.paymentIntents.search({ query, limit: 1 }, options())).data[0]?.id;
     }
+    try {
+      return (await create(attempt, options)).id;
+    } catch (error) {
+      // a name that was never told cannot have been confirmed
+      if (isReplayedFailure(error) || refusalCode(error) !== undefined) return undefined;
+      throw error;
+    }
+  }
+
+  /** The intent of an attempt as it is now; undefined when there is none that could ever have been confirmed. */
+  async function find(attempt: Attempt, options: Options): Promise<Stripe.PaymentIntent | undefined> {
+    const ref = attempt.providerRef || (await refOf(attempt, options));
+    if (ref === undefined) return undefined;
     const intent = await retrieve(ref, options);
     if (!isMadeFor(intent, attempt)) throw new Error(`stripe: ${ref} belongs to another payment`);
     return intent;

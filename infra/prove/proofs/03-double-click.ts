@@ -1,7 +1,8 @@
 import { mustBeBoughtOnce } from "../books";
+import type { Answer } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
-import type { Answer, CartRef } from "../shop";
+import type { CartRef } from "../shop";
 
 const clicks = 50;
 const times = <T>(count: number, make: (i: number) => T): T[] =>
