@@ -493,6 +493,7 @@ describe("money at Stripe", () => {
   test("that was refused says why, also for a token that is none", async () => {
     for (const [token, code] of [
       ["tok_insufficient_funds", "insufficient_funds"],
+      ["tok_declined", "card_declined"],
       ["tok_none", "resource_missing"],
       ["pm_card_authenticationRequired", "authentication_required"],
     ] as const) {
