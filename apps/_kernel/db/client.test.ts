@@ -63,3 +63,42 @@ test("transactions whose connection is cut reject, and the process and its pool 
     await database.drop();
   }
 }, 60_000);
+
+test.each([99, 100, 101, 201])(
+  "a transaction behind %i statements of one connection is a transaction",
+  async (n) => {
+    const database = await testDatabase();
+    const db = openDb({ url: database.url, max: 2 });
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    try {
+      await db.sql.unsafe("create table public.notes (n int)");
+      // one connection is taken, so that everything else stands behind each other on the second one
+      const holding = db.tx(async (tx) => {
+        await tx.sql.unsafe("select 1");
+        await held;
+      });
+      await Bun.sleep(50);
+      await db.sql.unsafe("select 1");
+      const statements = Array.from({ length: n }, () => db.sql.unsafe("select pg_sleep(0.002)").execute());
+      await new Promise(setImmediate);
+      const rolledBack = db.tx(async (tx) => {
+        await tx.sql.unsafe("insert into public.notes values (1)");
+        throw new Error("rolled back");
+      });
+      const stored = db.sql.unsafe("insert into public.notes values (2)").execute();
+      expect(await rolledBack.catch((error: Error) => error.message)).toBe("rolled back");
+      await Promise.all([...statements, stored]);
+      letGo();
+      await holding;
+      const other = openDb({ url: database.url, max: 1 });
+      const rows = await other.sql.unsafe("select n from public.notes");
+      await other.close();
+      expect(rows.map(({ n }) => n)).toEqual([2]);
+    } finally {
+      letGo();
+      await db.close();
+      await database.drop();
+    }
+  },
+  60_000,
+);

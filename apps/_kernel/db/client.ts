@@ -42,7 +42,11 @@ export interface ConnectOptions {
   settings?: "startup" | "login";
 }
 
-/** Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. */
+/**
+ * Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. There is no
+ * `max_pipeline`: the driver forgets that a BEGIN which reaches it reserves the connection, and runs the statements of
+ * others inside that transaction, which nobody commits.
+ */
 export function connect(options: ConnectOptions): postgres.Sql {
   const user = decodeURIComponent(new URL(options.url).username);
   const settings = {
@@ -51,7 +55,10 @@ export function connect(options: ConnectOptions): postgres.Sql {
     idle_in_transaction_session_timeout: 15_000,
     ...(options.role && options.role !== user ? { role: options.role } : {}),
   };
+  // the driver's types do not know it
+  const pipeline: object = { max_pipeline: Number.MAX_SAFE_INTEGER };
   return postgres(options.url, {
+    ...pipeline,
     max: options.max ?? 10,
     fetch_types: false,
     connect_timeout: 5,
