@@ -401,6 +401,48 @@ describe("an order that waits for its payment", () => {
     },
   );
 
+  test.each(["BeginOrderPayment", "ExtendStock"])(
+    "waits on and can be cancelled when %s of a payment that was given up arrives late",
+    async (rpc) => {
+      const { cartId, pay, cancel, checkoutId } = await waiting();
+      const { reached, goOn } = park(rpc, "before");
+      const stuck = outcomeOf(pay(checkoutId));
+      await reached;
+      await sweepLater();
+      goOn();
+      expect(["CHECKOUT_IN_PROGRESS", "CHECKOUT_INTERRUPTED"]).toContain(String(await stuck));
+      const [hold] = await superuser.sql.unsafe(
+        "select h.expires_at from product.holds h join checkout.checkouts c on c.id = h.checkout_id where c.cart_id = $1",
+        [uuidOf(cartId)],
+      );
+      expect(hold!.expires_at).not.toBeNull();
+      await cancel();
+      await sweepLater();
+      expectUndone(await ends(cartId));
+    },
+  );
+
+  test("is paid by a second card although the end of the first attempt arrives while that pays", async () => {
+    const { cartId, pay, checkoutId } = await waiting();
+    const ending = park("EndOrderPayment", "before");
+    const declined = outcomeOf(pay(checkoutId, "tok_declined"));
+    await ending.reached;
+    await sweepLater();
+    const paying = park("AuthorizePayment", "before");
+    const second = pay(checkoutId);
+    await paying.reached;
+    ending.goOn();
+    await declined;
+    const [order] = await superuser.sql.unsafe(
+      'select o.expires_at from "order".orders o join checkout.checkouts c on c.order_id = o.id where c.cart_id = $1',
+      [uuidOf(cartId)],
+    );
+    expect(order!.expires_at).toBeNull();
+    paying.goOn();
+    await second;
+    expect(await ends(cartId)).toEqual(paid);
+  });
+
   test("is either cancelled or paid when both happen at once, and the money follows", async () => {
     const seen = new Set<string>();
     for (let trial = 0; trial < 20; trial++) {

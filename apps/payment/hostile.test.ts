@@ -319,6 +319,19 @@ describe("a webhook", () => {
     }
   });
 
+  test("about money that came for a payment that never began sends it back", async () => {
+    const { id, orderId } = attempt();
+    await voidPayment(healthy())(id, orderId);
+    await mall.db.sql.unsafe(
+      `insert into payment.fake_charges (key, state, amount, refunded, currency, created_at)
+        values ($1, 'captured', 4299, 0, 'USD', now())`,
+      [id],
+    );
+    await send(listening(), about({ paymentId: id, ref: id }));
+    expect(await ours(id)).toMatchObject({ state: "VOIDED", captured: "4299", returned: "4299" });
+    expect((await theirs(id)).refunded).toBe("4299");
+  });
+
   test("about an authorization of a payment that has ended drops it", async () => {
     const asked = await paid({ token: "tok_error", capture: false });
     await sweepAfter(1);

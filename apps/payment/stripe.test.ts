@@ -477,9 +477,23 @@ describe("money at Stripe", () => {
     await expectAgreement(asked);
   });
 
+  test("of another payment is never taken for ours, whatever a message names", async () => {
+    const [other, asked] = [attempt(), attempt({ token: "tok_declined" })];
+    for (const one of [other, asked]) await checkout().authorizePayment(one);
+    const { paymentIntent } = await theirNames(other);
+    const clock = () => new Date();
+    const options = { secretKey: "sk_test_x", webhookSecret, apiBase: simulator.url, clock };
+    const { amount, capture } = asked;
+    const [id, orderId] = [asked.paymentId as Id<"pay">, asked.orderId as Id<"ord">];
+    const named = { id, orderId, amount, capture, createdAt: clock(), attempts: 0 };
+    const look = stripeProvider(options).lookUp({ ...named, providerRef: paymentIntent! });
+    await expect(look).rejects.toThrow("belongs to another payment");
+  });
+
   test("that was refused says why, also for a token that is none", async () => {
     for (const [token, code] of [
       ["tok_insufficient_funds", "insufficient_funds"],
+      ["tok_declined", "card_declined"],
       ["tok_none", "resource_missing"],
       ["pm_card_authenticationRequired", "authentication_required"],
     ] as const) {

@@ -323,6 +323,7 @@ describe("the reasons in the documents", () => {
   const elsewhere = new Set([
     ...["INTERNAL", "ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"],
     "LOCK_ENDED",
+    "OVERTAKEN",
     ...["HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["HOLD_ENDED", "HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["ORDER_EXISTS", "ORDER_TOTALS_WRONG", "ORDER_STATE_INVALID"],

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { controlClient } from "./control-client";
@@ -64,6 +64,22 @@ test("nothing that was answered is lost when the process is killed", async () =>
   const { id: other } = await second.stripe.paymentIntents.create(anIntent());
   const { data } = await second.stripe.paymentIntents.list();
   expect(data.map((intent) => intent.id)).toEqual([other, id]);
+});
+
+test("a request that ends after the stop writes nowhere", async () => {
+  const ledger = aFile();
+  const bench = await aSimulator({ ledger });
+  await bench.control.addRule({ effect: { kind: "delay", when: "before", ms: 100 } });
+  const lost = failureOf(paid(bench));
+  while ((await bench.control.rules())[0]!.fired === 0) await Bun.sleep(5);
+  await bench.stop();
+  // takes the number that the ledger's file had
+  const [other, before] = [aFile(), readFileSync(ledger, "utf8")];
+  const handle = openSync(other, "a");
+  expect((await lost).type).toBe("StripeConnectionError");
+  await Bun.sleep(150);
+  expect([readFileSync(ledger, "utf8"), readFileSync(other, "utf8")]).toEqual([before, ""]);
+  closeSync(handle);
 });
 
 test("half a line that a killed process left counts as not written", async () => {

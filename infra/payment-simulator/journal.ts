@@ -27,13 +27,19 @@ export function fileJournal(path: string): Journal {
   const { bytes, values } = wholeLines(path);
   const file = openSync(path, "a", 0o600);
   ftruncateSync(file, bytes);
+  let isOpen = true;
   return {
     earlier: values,
     append(line) {
+      // the number of a closed file may be another one's by now
+      if (!isOpen) throw new Error("the books are closed");
       const text = Buffer.from(`${JSON.stringify(line)}\n`);
       for (let at = 0; at < text.length; ) at += writeSync(file, text, at);
     },
     clear: () => ftruncateSync(file, 0),
-    close: () => closeSync(file),
+    close() {
+      isOpen = false;
+      closeSync(file);
+    },
   };
 }

@@ -54,6 +54,7 @@ export async function listen(
   { hostname, port }: { hostname: string; port: number },
   handle: (request: HttpRequest) => Promise<Reply>,
 ): Promise<Listener> {
+  let isStopping = false;
   const server = createServer(async (incoming, outgoing) => {
     outgoing.on("error", () => {});
     try {
@@ -61,7 +62,7 @@ export async function listen(
       const tooLarge: Reply = { kind: "answer", answer: json(413, { error: { message: "Too large." } }) };
       await send(outgoing, request ? await handle(request) : tooLarge);
     } catch (error) {
-      if (incoming.destroyed && !incoming.complete) return;
+      if (isStopping || (incoming.destroyed && !incoming.complete)) return;
       console.error("payment simulator:", error);
       await send(outgoing, {
         kind: "answer",
@@ -77,6 +78,7 @@ export async function listen(
     port: (server.address() as AddressInfo).port,
     stop: () =>
       new Promise((resolve) => {
+        isStopping = true;
         server.close(() => resolve());
         server.closeAllConnections();
       }),

@@ -62,6 +62,10 @@ describe("an intent", () => {
       amount_received: 1000,
     });
 
+    expect((await failureOf(stripe.paymentIntents.capture(whole.id))).message).toContain(
+      "already been captured",
+    );
+
     const part = await paid(bench, { capture_method: "manual" });
     const tooMuch = await failureOf(stripe.paymentIntents.capture(part.id, { amount_to_capture: 1001 }));
     expect(tooMuch).toMatchObject({ statusCode: 400, code: "amount_too_large", param: "amount_to_capture" });

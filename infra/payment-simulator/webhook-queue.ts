@@ -48,7 +48,8 @@ export function webhookQueue(books: Books, settings: () => WebhookSettings, cloc
   }
 
   async function inTurn(ids: readonly string[], forgery?: Forgery): Promise<void> {
-    for (const id of ids) await sendNow(id, forgery);
+    const { signal } = ending;
+    for (const id of ids) if (!signal.aborted) await sendNow(id, forgery);
   }
 
   function end(): void {

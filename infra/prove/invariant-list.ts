@@ -79,8 +79,9 @@ const saga: readonly Invariant[] = [
   {
     sentence: "no message is dead",
     query: `select * from (${ofEach(
-      (s) => `select '${s}' as schema, id, type, last_error, dead_at from "${s}".outbox`,
-    )}) o where dead_at is not null`,
+      (s) =>
+        `select '${s}' as schema, id, consumer, error from "${s}".dead_letters where redriven_at is null`,
+    )}) dead`,
   },
 ];
 

@@ -18,7 +18,7 @@ export function localBus(
   tokens: ServiceTokens,
   timeoutMs: number = timeoutMsDefault,
 ): EventBus {
-  const send = async ({ consumer, event }: Delivery): Promise<Response> => {
+  const send = async ({ consumer, event }: Delivery): Promise<{ status: number; text: string }> => {
     const request = new Request(`http://${consumer}/events`, {
       method: "POST",
       headers: {
@@ -29,16 +29,17 @@ export function localBus(
       signal: AbortSignal.timeout(timeoutMs),
     });
     const response = await registry.fetch(consumer)(request);
+    if (!response.ok) return { status: response.status, text: (await response.text()).slice(0, 300) };
     await response.body?.cancel();
-    return response;
+    return { status: response.status, text: "" };
   };
   const deliver = async (delivery: Delivery): Promise<Failure | undefined> => {
     const { consumer, event } = delivery;
     try {
       // a consumer in this process does not look at the signal
-      const { ok, status } = await within(timeoutMs, `${consumer} with ${event.type}`, send(delivery));
-      if (ok) return undefined;
-      const error = new Error(`${consumer} answered ${status} to ${event.type}`);
+      const { status, text } = await within(timeoutMs, `${consumer} with ${event.type}`, send(delivery));
+      if (status < 300) return undefined;
+      const error = new Error(`${consumer} answered ${status} to ${event.type}: ${text}`);
       return { delivery, error, kind: status === 400 ? "malformed" : awayOrRefused(status) };
     } catch (error) {
       return { delivery, error, kind: "away" };

@@ -9,7 +9,7 @@ import { errorFields, type Log } from "../log";
 import type { ServiceName } from "../topology";
 import { isEvent, isMalformed, isPassing, parsed } from "./consume";
 import type { Delivery, EventBus, Failure, Inbox } from "./port";
-import { attemptsMax, awayDelayMs, awayMsMax, refusedDelayMs, turnstile, within } from "./timing";
+import { attemptsMax, awayDelayMs, refusedDelayMs, turnstile, within } from "./timing";
 
 export interface RabbitmqOptions {
   url: string;
@@ -206,15 +206,14 @@ async function receive(
     await turn(() => within(handleTimeoutMs, "the consumer", inbox.handle(event)));
     return ConsumerStatus.ACK;
   } catch (error) {
-    const isYoung = isEvent(event) && Date.now() - Date.parse(event.time) < awayMsMax;
-    if (isYoung && isPassing(error)) {
-      await pause(awayDelayMs(backoffMs));
+    if (isEvent(event) && isPassing(error)) {
+      await pause(Math.min(awayDelayMs(event.time, Date.now(), backoffMs), heldMsMax));
       // back at the end of the queue, where it does not count as returned
       await outlet.send(service, event.id, Buffer.from(message.body));
       return ConsumerStatus.ACK;
     }
     const attempts = returnsOf(message) + 1;
-    if (isMalformed(error) || isPassing(error) || attempts >= attemptsMax) {
+    if (isMalformed(error) || attempts >= attemptsMax) {
       await inbox.bury(event, error instanceof Error ? error.message : String(error));
       return ConsumerStatus.ACK;
     }

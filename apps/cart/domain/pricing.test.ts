@@ -106,16 +106,16 @@ describe("a coupon", () => {
   const later = (ms: number) => new Date(now.getTime() + ms);
 
   const cases: [string, Coupon, bigint][] = [
-    ["less than the goods", coupon(300n), 300n],
-    ["as much as the goods", coupon(1000n), 1000n],
-    ["more than the goods", coupon(1001n), 1000n],
+    ["of less than the goods", coupon(300n), 300n],
+    ["of as much as the goods", coupon(1000n), 1000n],
+    ["of more than the goods", coupon(1001n), 1000n],
     ["that ends in a millisecond", coupon(300n, { expiresAt: later(1) }), 300n],
     ["that ends now", coupon(300n, { expiresAt: now }), 0n],
     ["that has ended", coupon(300n, { expiresAt: later(-1) }), 0n],
     ["that is used up", coupon(300n, { redeemed: 2 }), 0n],
     ["of another currency", coupon(300n, { amount: { currency: "EUR", minor: 300n } }), 0n],
   ];
-  test.each(cases)("of %s takes the right amount off", (_, applied, discount) => {
+  test.each(cases)("%s takes the right amount off", (_, applied, discount) => {
     expect(totalsOf(applied)).toEqual([discount, 1000n - discount]);
   });
 

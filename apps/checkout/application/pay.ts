@@ -8,7 +8,7 @@ import { errorFields } from "@mall/kernel/log";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
 import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
-import type { Checkout } from "../domain/checkout";
+import { type Checkout, endSequence } from "../domain/checkout";
 import { compensate, declined } from "./compensate";
 import { orderOf } from "./get-checkout";
 import { call } from "./steps";
@@ -105,10 +105,11 @@ async function awaitAnotherCard(
 ): Promise<void> {
   const { id: checkoutId, orderId } = checkout;
   const expiresAt = timestampFromDate(checkout.expiresAt!);
+  const sequence = endSequence(checkout);
   try {
     await Promise.all([
-      deps.rpc.order.endOrderPayment({ orderId, expiresAt }, call),
-      deps.rpc.inventory.extendStock({ checkoutId, expiresAt }, call),
+      deps.rpc.order.endOrderPayment({ orderId, expiresAt, sequence }, call),
+      deps.rpc.inventory.extendStock({ checkoutId, expiresAt, sequence }, call),
     ]);
   } catch (error) {
     if (!isOver(error)) throw error;

@@ -198,6 +198,28 @@ describe.each(methods.filter(({ name }) => keyed[name]).map((method) => [method.
       expect(outcome).toBe("held");
     });
 
+    test("of 50 requests at once works for one; the others get its answer or are told to wait", async () => {
+      const call = await scene();
+      const before = await call.effects();
+      const key = newKey();
+      const asked = Array.from({ length: 50 }, (_, index) => surfaces[index % surfaces.length]!);
+      const replies = await Promise.all(
+        asked.map(
+          async (surface) =>
+            [surface, await send(surface, method, call.message, { ...call.options, key })] as const,
+        ),
+      );
+      const answers = replies.map(([, reply]) => reply).filter(isSuccess);
+      expect(answers.filter(({ isReplay }) => !isReplay)).toHaveLength(1);
+      for (const { message } of answers) expect(message).toEqual(answers[0]!.message);
+      for (const [surface, reply] of replies.filter(([, { reason }]) => reason !== "")) {
+        expect(refused(surface, reply)).toEqual(
+          asRefusal(surface, 409, "aborted", "IDEMPOTENCY_KEY_IN_FLIGHT"),
+        );
+      }
+      expect((await call.effects()) - before).toBe(1);
+    });
+
     test("keeps the keys of callers apart", async () => {
       const [one, two] = [await scene(), await scene(await anotherAdmin())];
       expect(one.options).not.toEqual(two.options);

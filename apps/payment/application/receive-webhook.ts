@@ -40,9 +40,10 @@ async function follow(deps: Deps, notice: Notice, payment: Payment): Promise<voi
   const seen = await look(deps, current, notice.ref || current.providerRef);
   // an attempt that is still open is left to the request that makes it
   if (seen.state === "PROCESSING") return;
-  const done = await advance(deps, seen);
-  if (owedOf(done) === "nothing")
-    await postpone(deps.db, done, dueOf(done, deps.clock(), deps.openTtlSeconds));
+  await advance(deps, seen);
+  // another message may have changed it meanwhile
+  const row = (await findPayment(deps.db, payment.id))!;
+  if (owedOf(row) === "nothing") await postpone(deps.db, row, dueOf(row, deps.clock(), deps.openTtlSeconds));
 }
 
 /**

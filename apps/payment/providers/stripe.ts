@@ -50,10 +50,15 @@ async function bounded<T>(run: (options: Options) => Promise<T>): Promise<T> {
   }
 }
 
+/** Why a card was refused; what Stripe calls generic says less than the error's own code. */
+function declineCodeOf({ decline_code, code }: { decline_code?: string; code?: string }): string {
+  const reason = decline_code === "generic_decline" ? undefined : decline_code;
+  return reason || code || "card_declined";
+}
+
 /** Code of a definite refusal: nothing was done. Rate limits, conflicts of keys and 5xx are none. */
 function refusalCode(error: unknown): string | undefined {
-  if (error instanceof Stripe.errors.StripeCardError)
-    return error.decline_code || error.code || "card_declined";
+  if (error instanceof Stripe.errors.StripeCardError) return declineCodeOf(error);
   const isInvalid = error instanceof Stripe.errors.StripeInvalidRequestError && error.statusCode === 400;
   return isInvalid ? error.code || "invalid_request" : undefined;
 }
@@ -72,7 +77,7 @@ function standingOf(intent: Stripe.PaymentIntent): Standing {
   if (status === "canceled") return { kind: "voided", ref };
   if (status === "processing") throw new Error("stripe: the payment is processing");
   if (status === "requires_payment_method" && failure)
-    return { kind: "declined", ref, code: failure.decline_code || failure.code || "card_declined" };
+    return { kind: "declined", ref, code: declineCodeOf(failure) };
   return { kind: "open", ref };
 }
 

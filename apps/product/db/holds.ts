@@ -1,6 +1,6 @@
 import { type EventRow, eventInsert } from "@mall/kernel/bus/outbox";
 import type { Session, Tx } from "@mall/kernel/db/client";
-import { sqlStatement } from "@mall/kernel/db/statement";
+import { type Params, sqlStatement } from "@mall/kernel/db/statement";
 import { type Id, idOf, uuidOf, uuidv7 } from "@mall/kernel/id";
 import { type SQL, sql } from "drizzle-orm";
 import type { Hold, HoldMove, HoldState } from "../domain/hold";
@@ -37,7 +37,7 @@ interface ReserveParams {
   id: string;
   checkoutId: string;
   userId: string | null;
-  unitsMax: number | null;
+  unitsMax: number;
   lines: string;
   expiresAt: Date | null;
   now: Date;
@@ -62,9 +62,12 @@ const typedId = (prefix: string, uuid: SQL) => sql`(select ${sql.raw(`'${prefix}
  * that a refusal costs no lock; then, once the rows are locked in the order of their ids, as they are now. A hold is
  * written only if both looks agree. `admitted`, `locked`, `ended` and `moved` work on the newest rows, all else on what
  * was seen. `offset 0` and `array` keep look-ups by key apart: joined, they may become scans of all lines or all stock.
+ * Who has a limit is let in only if the same user reserved nothing since the statement began. To count `locked` is to
+ * lock all of it first.
  */
-const reserve = sqlStatement<ReserveParams, ReserveRow>(
-  (p) => sql`with line as (
+const reserving = (limited: boolean) =>
+  sqlStatement<ReserveParams, ReserveRow>(
+    (p) => sql`with line as (
       select * from jsonb_to_recordset(${p.lines}::text::jsonb) as l(variant_id uuid, quantity int, low jsonb)
     ), known as (
       select h.id, h.state, h.expires_at from product.holds h where h.checkout_id = ${p.checkoutId}
@@ -80,28 +83,19 @@ const reserve = sqlStatement<ReserveParams, ReserveRow>(
           as reserved
       from line cross join lateral (select s.*, ${isSold} from product.stock s
         where s.variant_id = line.variant_id offset 0) s
-    ), owner as (
-      select o.version from product.hold_owners o where o.user_id = ${p.userId}
     ), own as (
-      select coalesce(sum(l.quantity), 0)::int as units from product.holds h cross join lateral (select l.quantity
-        from product.hold_lines l where l.hold_id = h.id offset 0) l
-      where ${p.unitsMax}::int is not null and h.user_id = ${p.userId} and h.state = 'active'
-        and h.expires_at > ${p.now}::timestamptz
+      ${limited ? ownUnits(p) : sql`select 0 as units`}
     ), fine as (
       select from own where not exists (select from known)
         and (select count(*) from seen where sold and (not tracked or on_hand - reserved >= quantity))
           = (select count(*) from line)
-        and (${p.unitsMax}::int is null
-          or own.units + (select coalesce(sum(quantity), 0) from seen where tracked) <= ${p.unitsMax}::int)
+        and own.units + (select coalesce(sum(quantity), 0) from seen where tracked) <= ${p.unitsMax}::int
     ), admitted as (
-      insert into product.hold_owners as o (user_id, version) select ${p.userId}::uuid, 1 from fine
-      where ${p.unitsMax}::int is not null
-      on conflict (user_id) do update set version = o.version + 1 where o.version = (select version from owner)
-      returning 1
+      ${limited ? admission(p) : sql`select from fine`}
     ), locked as (
       select s.variant_id, s.on_hand - s.reserved as available from product.stock s
       where s.variant_id = any(array(select variant_id from seen where tracked union select variant_id from due_line))
-        and exists (select from fine) and (${p.unitsMax}::int is null or exists (select from admitted))
+        and exists (select from admitted)
       order by s.variant_id for no key update of s
     ), ended as (
       update product.holds h set state = 'expired', ended_at = ${p.now}::timestamptz
@@ -118,20 +112,20 @@ const reserve = sqlStatement<ReserveParams, ReserveRow>(
       insert into product.holds (id, checkout_id, user_id, state, expires_at, created_at)
       select ${p.id}::uuid, ${p.checkoutId}::uuid, ${p.userId}::uuid, 'active', ${p.expiresAt}::timestamptz,
         ${p.now}::timestamptz
-      from fine where (${p.unitsMax}::int is null or exists (select from admitted))
-        and (select count(*) from taken where available >= quantity) = (select count(*) from seen where tracked)
+      from admitted
+      where (select count(*) from taken where available >= quantity) = (select count(*) from seen where tracked)
       on conflict do nothing returning id
     ), lines as (
       insert into product.hold_lines (hold_id, variant_id, quantity)
       select held.id, taken.variant_id, taken.quantity from held, taken
     ), change as (
-      select variant_id, quantity, low, available > ${p.lowAt}::int and available - quantity <= ${p.lowAt}::int as fell
-      from taken, held
-      union all select variant_id, -quantity, null, false from back
+      select variant_id, quantity, case when available > ${p.lowAt}::int and available - quantity <= ${p.lowAt}::int
+        then low end as low from held, taken
+      union all select variant_id, -quantity, null from back
     ), moved as (
-      update product.stock s set reserved = s.reserved + c.quantity, lows = s.lows + c.fell::int
-      from (select variant_id, sum(quantity)::int as quantity, bool_or(fell) as fell,
-        jsonb_agg(low) filter (where fell) -> 0 as low from change group by variant_id) c
+      update product.stock s set reserved = s.reserved + c.quantity, lows = s.lows + (c.low is not null)::int
+      from (select variant_id, sum(quantity)::int as quantity, jsonb_agg(low) filter (where low is not null) -> 0 as low
+        from change group by variant_id) c
       where s.variant_id = any(array(select variant_id from change)) and s.variant_id = c.variant_id
       returning s.on_hand - s.reserved as available, s.lows, c.low
     ), event as (
@@ -150,7 +144,21 @@ const reserve = sqlStatement<ReserveParams, ReserveRow>(
       case when not exists (select from held) then (select jsonb_agg(to_jsonb(seen) - 'low') from seen) end::text as stock,
       (select units from own) as user_units
     from (values (1)) as one left join known on true`,
-);
+  );
+
+const ownUnits = (p: Params<ReserveParams>) => sql`select coalesce(sum(l.quantity), 0)::int as units
+  from product.holds h cross join lateral (select l.quantity from product.hold_lines l where l.hold_id = h.id offset 0) l
+  where h.user_id = ${p.userId} and h.state = 'active' and h.expires_at > ${p.now}::timestamptz`;
+
+const admission = (p: Params<ReserveParams>) => sql`
+  insert into product.hold_owners as o (user_id, version) select ${p.userId}::uuid, 1 from fine
+  on conflict (user_id) do update set version = o.version + 1
+    where o.version = (select seen.version from product.hold_owners seen where seen.user_id = ${p.userId})
+  returning 1`;
+
+const int32Max = 2 ** 31 - 1;
+const reserve = reserving(false);
+const reserveLimited = reserving(true);
 
 /** A reservation as it is asked for. */
 export interface Reservation {
@@ -180,12 +188,13 @@ export async function tryReserve(session: Session, asked: Reservation): Promise<
   const lines = asked.lines.map(({ variantId, quantity, low }) => ({
     ...{ variant_id: uuidOf(variantId), quantity, low },
   }));
-  const [row] = await reserve(session, {
+  const unitsMax = hold.expiresAt && owner?.unitsMax;
+  const [row] = await (unitsMax === undefined ? reserve : reserveLimited)(session, {
     ...{ now, lowAt },
     id: uuidOf(hold.id),
     checkoutId: uuidOf(hold.checkoutId),
     userId: owner ? uuidOf(owner.userId) : null,
-    unitsMax: (hold.expiresAt && owner?.unitsMax) ?? null,
+    unitsMax: unitsMax ?? int32Max,
     lines: JSON.stringify(lines),
     expiresAt: hold.expiresAt ?? null,
     reserved: JSON.stringify(events.reserved),
@@ -300,19 +309,25 @@ export async function tryMove(
   return { done: row!.moved || row!.fenced, seen: rowToHold(row!, checkoutId) };
 }
 
-const extend = sqlStatement<{ checkoutId: string; expiresAt: Date | null; now: Date }, { id: string }>(
-  (p) => sql`update product.holds set expires_at = ${p.expiresAt}
-    where checkout_id = ${p.checkoutId} and state = 'active' and (expires_at is null or expires_at > ${p.now}) returning id`,
+const extend = sqlStatement<
+  { checkoutId: string; expiresAt: Date | null; sequence: number; now: Date },
+  { id: string }
+>(
+  (p) => sql`update product.holds set expires_at = ${p.expiresAt}, sequence = ${p.sequence}
+    where checkout_id = ${p.checkoutId} and state = 'active' and (expires_at is null or expires_at > ${p.now})
+      and sequence <= ${p.sequence} returning id`,
 );
 
-/** Moves the end of a hold that still holds; false when there is none. */
+/** Moves the end of a hold that still holds; false when there is none, or a later call came first. */
 export const extendHold = async (
   session: Session,
   checkoutId: Id<"chk">,
-  expiresAt: Date | undefined,
+  { expiresAt, sequence }: { expiresAt: Date | undefined; sequence: number },
   now: Date,
-): Promise<boolean> =>
-  (await extend(session, { checkoutId: uuidOf(checkoutId), expiresAt: expiresAt ?? null, now })).length === 1;
+): Promise<boolean> => {
+  const params = { checkoutId: uuidOf(checkoutId), expiresAt: expiresAt ?? null, sequence, now };
+  return (await extend(session, params)).length === 1;
+};
 
 const selectDue = sqlStatement<{ now: Date; limit: number }, { id: string; variants: string }>(
   (p) => sql`select h.id, (select coalesce(string_agg(l.variant_id::text, ','), '')
