@@ -103,14 +103,12 @@ async function main(): Promise<number> {
   const options = readOptions();
   const startedMs = performance.now();
   console.log(`${options.form} form, seed ${options.seed}`);
+  let stop = async () => {};
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => void stop().finally(() => process.exit(130)));
   const cluster = await startCluster({ copies, provider: options.provider });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => {
-      void cluster.stop().finally(() => process.exit(130));
-    });
-  }
+  stop = () => cluster.stop();
   try {
-    await cluster.ready();
     const outcomes = await runAll(cluster, options);
     const failed = outcomes.filter(({ failure }) => failure !== "");
     const seconds = (performance.now() - startedMs) / 1000;
