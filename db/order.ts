@@ -55,6 +55,8 @@ export const orders = order.table(
     cancelReason: text("cancel_reason").notNull().default(""),
     /** When it is cancelled by itself; null while it is being paid and once it is not unpaid any more. */
     expiresAt: instant("expires_at"),
+    /** Of the last call that began or ended a payment; earlier ones that arrive later are refused. */
+    paymentSequence: integer("payment_sequence").notNull().default(0),
     refundedTotal: amount("refunded_total").default(sql`0`),
     /** When units and money of a cancelled order go back next; null when nothing has to. */
     undoDueAt: instant("undo_due_at"),

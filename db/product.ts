@@ -99,25 +99,36 @@ export const stock = product.table(
     onHand: integer("on_hand").notNull(),
     reserved: integer("reserved").notNull().default(0),
     version: integer("version").notNull().default(1),
+    /** How often the available units fell to the low-stock threshold: the sequence of StockLow. */
+    lows: integer("lows").notNull().default(0),
   },
   (t) => [check("stock_never_negative", sql`${t.reserved} >= 0 and ${t.onHand} >= ${t.reserved}`)],
 );
 
-/** Units held for checkouts. A hold leaves `active` exactly once: claimed, released or expired. */
+/**
+ * Units held for checkouts. A hold leaves `active` exactly once: claimed, released or expired; a claimed one may be
+ * returned, once. A release that came before its reservation is a hold that was released from the start.
+ */
 export const holds = product.table(
   "holds",
   {
     id: idColumn("hold")("id").primaryKey(),
     checkoutId: idColumn("chk")("checkout_id").notNull().unique(),
+    /** Whose unpaid units are limited; null for guests. */
+    userId: idColumn("usr")("user_id"),
     state: text("state").notNull(),
     /** When it ends by itself; null = never. */
     expiresAt: instant("expires_at"),
+    /** Of the last call that set the end; earlier ones that arrive later are refused. */
+    sequence: integer("sequence").notNull().default(0),
     createdAt: instant("created_at").notNull(),
+    /** When it left `active`. */
     endedAt: instant("ended_at"),
   },
   (t) => [
-    index("holds_due").on(t.expiresAt).where(sql`${t.state} = 'active' and ${t.expiresAt} is not null`),
-    check("holds_state", sql`${t.state} in ('active', 'claimed', 'released', 'expired')`),
+    index("holds_active").on(t.expiresAt).where(sql`${t.state} = 'active'`),
+    index("holds_by_user").on(t.userId).where(sql`${t.state} = 'active' and ${t.userId} is not null`),
+    check("holds_state", sql`${t.state} in ('active', 'claimed', 'released', 'expired', 'returned')`),
     check("holds_ended", sql`(${t.state} = 'active') = (${t.endedAt} is null)`),
   ],
 );
@@ -136,13 +147,19 @@ export const holdLines = product.table(
   ],
 );
 
+/** A row for each user who reserved units that expire: it grows with each, so that two at once notice each other. */
+export const holdOwners = product.table("hold_owners", {
+  userId: idColumn("usr")("user_id").primaryKey(),
+  version: integer("version").notNull(),
+});
+
 /** Ledger of units on hand; append-only. on_hand is the sum of the deltas. */
 export const stockMovements = product.table(
   "stock_movements",
   {
     id: uuid("id").primaryKey(),
     variantId: idColumn("var")("variant_id").notNull(),
-    /** import, receive, adjust or sale. */
+    /** import, receive, adjust, sale or restock. */
     kind: text("kind").notNull(),
     delta: integer("delta").notNull(),
     /** What caused it: a checkout, or nothing. */
@@ -152,7 +169,7 @@ export const stockMovements = product.table(
   },
   (t) => [
     index("stock_movements_by_variant").on(t.variantId, t.id),
-    check("stock_movements_kind", sql`${t.kind} in ('import', 'receive', 'adjust', 'sale')`),
+    check("stock_movements_kind", sql`${t.kind} in ('import', 'receive', 'adjust', 'sale', 'restock')`),
     check("stock_movements_delta", sql`${t.delta} <> 0`),
   ],
 );

@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import { type Consumer, consume } from "./bus/consume";
 import { deadLettersOf } from "./bus/dead-letters";
 import { localBus } from "./bus/local";
-import { type Announce, outboxOf } from "./bus/outbox";
+import { type Announce, type EventRows, outboxOf } from "./bus/outbox";
 import type { EventBus, Inbox } from "./bus/port";
 import { qstashBus, qstashVerifier } from "./bus/qstash";
 import { createRelay, type Relay } from "./bus/relay";
@@ -51,6 +51,8 @@ export interface Kernel {
   readonly newId: NewId;
   readonly log: Log;
   readonly announce: Announce;
+  /** Events for a statement that announces them itself; who listens gets them by the next scheduled relay. */
+  readonly eventRows: EventRows;
   readonly answers: Answers;
   readonly secrets: DerivedSecrets;
   readonly serviceTokens: ServiceTokens;
@@ -146,6 +148,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
       const listeners = events.flatMap(({ desc }) => subscriptions[desc.typeName] ?? []);
       if (listeners.length > 0) dirty.set(tx, new Set([...(dirty.get(tx) ?? []), ...listeners]));
     },
+    eventRows: outbox.rows,
     answers: createAnswers({
       db,
       store: idempotencyStore(name),

@@ -1,6 +1,7 @@
 import { bunPasswords } from "@mall/auth/password/bun";
 import { createAuthCommands } from "@mall/auth/service";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
+import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { migrate } from "@mall/kernel/db/migrate";
 import type { EnvSource } from "@mall/kernel/env";
@@ -17,6 +18,7 @@ const usage = `usage: mall <command>
   import <file.csv> [--set-stock]   import a Shopify product CSV
   admin create <email>        create an administrator, or make an account one
   stock set <sku> <n>         set the units on hand of a SKU
+  reconcile stock             compare the stock with its ledger and its holds
   reconcile payments          compare the payments with the books of the provider
   dlq list [service]          show events that nobody could handle
   dlq redrive <service> <id|--all>  hand them to their consumers again`;
@@ -70,6 +72,23 @@ async function deadLetters(mall: Mall, [verb, service, id]: string[]): Promise<n
   return redriveDeadLetters(mall, serviceOf(service), id === "--all" ? "all" : { id }, console.log);
 }
 
+async function reconcileStock(mall: Mall): Promise<number> {
+  const inventory = mall.client(InventoryService);
+  let [checked, found, pageToken] = [0, 0, ""];
+  do {
+    const page = await inventory.reconcileStock({ pageToken });
+    for (const { variantId, field, recorded, recomputed } of page.differences) {
+      const books = field === "reserved" ? "active holds" : "ledger";
+      console.log(`${variantId}: ${field} ${recorded}, the ${books} say ${recomputed}`);
+    }
+    checked += page.checked;
+    found += page.differences.length;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  console.log(`${checked} variants checked, ${found} differences`);
+  return found > 0 ? 1 : 0;
+}
+
 async function reconcilePayments(mall: Mall): Promise<number> {
   const payment = mall.client(PaymentService);
   let [checked, found, pageToken] = [0, 0, ""];
@@ -99,6 +118,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
   if (command === "dlq") return deadLetters(mall, [verb ?? "", ...rest]);
+  if (command === "reconcile" && verb === "stock") return reconcileStock(mall);
   if (command === "reconcile" && verb === "payments") return reconcilePayments(mall);
   throw new UsageError(`unknown command: ${[command, verb].filter(Boolean).join(" ")}`);
 }

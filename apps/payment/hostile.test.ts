@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CreateRefundRequestSchema, PaymentService, RefundState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { createKernel } from "@mall/kernel/app";
+import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { faultInfo } from "@mall/kernel/fault";
 import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
@@ -34,11 +35,8 @@ function instance(over: (fake: PaymentProvider) => Partial<PaymentProvider>): De
     ...{ env: {}, db: mall.db, clock: mall.clock, background: () => {} },
     registry: { transport: () => ({}), fetch: () => ({}) },
   };
-  const env = {
-    ...{ MALL_ENV: "test", MALL_MASTER_KEY: masterKey, LOG_LEVEL: "silent", CURRENCY: "USD" },
-    ...{ IDEMPOTENCY_TTL_SECONDS: 86_400, PUBLIC_URL: "", SWEEP_INTERVAL_MS: 1000 },
-  };
-  const kernel = createKernel("payment", resources as never, env as never);
+  const env = parseEnv(baseEnv, { MALL_ENV: "test", MALL_MASTER_KEY: masterKey, LOG_LEVEL: "silent" });
+  const kernel = createKernel("payment", resources as never, env);
   const fake = fakeProvider(mall.db, mall.clock);
   const provider = { ...fake, ...over(fake) };
   return { ...kernel, provider, currency: "USD", openTtlSeconds: 3600, refundAnswer };
@@ -200,7 +198,7 @@ describe("a provider that fails again and again", () => {
       },
     }));
     await Promise.all([sweepAfter(1, slow), receiveWebhook(slow)("fake", "", () => undefined)]);
-    expect(await ours(asked.id)).toMatchObject({ state: "REFUNDED", returned: "4299", attempts: 0 });
+    expect(await ours(asked.id)).toMatchObject({ state: "REFUNDED", returned: "4299", due_at: null });
     const events = await mall.db.sql.unsafe("select 1 from payment.outbox where subject = $1", [asked.id]);
     expect(events).toHaveLength(2);
   });
@@ -317,6 +315,19 @@ describe("a webhook", () => {
       ]);
       expect(types).toHaveLength(1);
     }
+  });
+
+  test("about money that came for a payment that never began sends it back", async () => {
+    const { id, orderId } = attempt();
+    await voidPayment(healthy())(id, orderId);
+    await mall.db.sql.unsafe(
+      `insert into payment.fake_charges (key, state, amount, refunded, currency, created_at)
+        values ($1, 'captured', 4299, 0, 'USD', now())`,
+      [id],
+    );
+    await send(listening(), about({ paymentId: id, ref: id }));
+    expect(await ours(id)).toMatchObject({ state: "VOIDED", captured: "4299", returned: "4299" });
+    expect((await theirs(id)).refunded).toBe("4299");
   });
 
   test("about an authorization of a payment that has ended drops it", async () => {

@@ -12,7 +12,8 @@ import { inventoryRpc, productRpc } from "./transport/rpc";
 function compose(resources: Resources): { kernel: Kernel; deps: Deps } {
   const env = parseEnv(productEnv, resources.env);
   const kernel = createKernel("product", resources, env);
-  return { kernel, deps: { ...kernel, currency: env.CURRENCY } };
+  const { CURRENCY: currency, LOW_STOCK_THRESHOLD: lowAt, HOLD_UNITS_PER_USER } = env;
+  return { kernel, deps: { ...kernel, currency, lowAt, unitsPerUserMax: HOLD_UNITS_PER_USER || undefined } };
 }
 
 /** The product service, catalogue and inventory, on a host's resources. */

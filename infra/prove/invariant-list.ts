@@ -79,8 +79,9 @@ const saga: readonly Invariant[] = [
   {
     sentence: "no message is dead",
     query: `select * from (${ofEach(
-      (s) => `select '${s}' as schema, id, type, last_error, dead_at from "${s}".outbox`,
-    )}) o where dead_at is not null`,
+      (s) =>
+        `select '${s}' as schema, id, consumer, error from "${s}".dead_letters where redriven_at is null`,
+    )}) dead`,
   },
 ];
 
@@ -191,7 +192,7 @@ export const unfinished = `
   select 'checkout' as what, id::text, state from checkout.checkouts
     where state not in ('COMPLETED', 'FAILED') and not (state = 'AWAITING_PAYMENT' and expires_at > now())
   union all select 'order', id::text, state from "order".orders
-    where state = 'PENDING_PAYMENT' and (expires_at is null or expires_at <= now())
+    where state = 'PENDING_PAYMENT' and (expires_at is null or expires_at <= now()) or undo_due_at is not null
   union all select 'payment', id::text, state from payment.payments where state = 'PROCESSING' or due_at is not null
   union all select 'refund', id::text, state from payment.refunds where state = 'PENDING'
   union all ${ofEach((s) => `select '${s} message', id::text, type from "${s}".outbox where due_at is not null`)}`;

@@ -12,15 +12,16 @@ const shown = (value: unknown): string =>
 const sentenceOf = (sentence: string, rows: readonly object[]): string =>
   `NOT TRUE: ${sentence}: ${rows.length} times, such as ${rows.slice(0, 3).map(shown).join(" ")}`;
 
-/** Runs invariants in one snapshot; returns what is not true. */
+/** Runs invariants in one statement, so in one snapshot; returns what is not true. */
 async function broken(sql: postgres.Sql, invariants: readonly Invariant[]): Promise<string[]> {
-  return sql.begin("isolation level repeatable read read only", async (tx) => {
-    const sentences: string[] = [];
-    for (const { sentence, query } of invariants) {
-      const rows = await tx.unsafe<Row[]>(query);
-      if (rows.length > 0) sentences.push(sentenceOf(sentence, rows));
-    }
-    return sentences;
+  const found = await sql.unsafe<{ n: number; row: Row }[]>(
+    invariants
+      .map(({ query }, n) => `select ${n} as n, to_jsonb(r) as row from (${query}) r`)
+      .join(" union all "),
+  );
+  return invariants.flatMap(({ sentence }, n) => {
+    const rows = found.filter((each) => each.n === n).map(({ row }) => row);
+    return rows.length > 0 ? [sentenceOf(sentence, rows)] : [];
   });
 }
 
@@ -63,6 +64,22 @@ export async function checkInvariants({ sql, provider }: Pick<Cluster, "sql" | "
   if (sentences.length > 0) throw new Violation(sentences.join("\n"));
 }
 
+/** Everything the services know about the purchase that a checkout, an order or a payment belongs to. */
+async function storyOf(sql: postgres.Sql, what: string, id: string): Promise<string> {
+  const rows = await sql.unsafe<Row[]>(
+    `select to_jsonb(c) as checkout, to_jsonb(o) - 'shipping_address' as order, to_jsonb(h) as hold,
+        (select jsonb_agg(p) from payment.payments p where p.order_id = c.order_id) as payments,
+        (select jsonb_agg(e.kind || ' ' || e.detail order by e.id) from "order".order_events e where e.order_id = c.order_id)
+          as timeline
+      from checkout.checkouts c left join "order".orders o on o.id = c.order_id
+        left join product.holds h on h.checkout_id = c.id
+      where c.id = $1 or c.order_id = $1
+        or c.order_id in (select order_id from payment.payments where payment.payments.id = $1)`,
+    [id],
+  );
+  return `${what} ${id}: ${shown(rows)}`;
+}
+
 /** How long the mall may take to end everything by itself after the last fault; the only bound on time there is. */
 const settleSecondsMax = 30;
 
@@ -76,10 +93,14 @@ export async function untilSettled({ sql }: Pick<Cluster, "sql">): Promise<numbe
     const left = await sql.unsafe<Row[]>(unfinished);
     const elapsedMs = performance.now() - startedMs;
     if (left.length === 0) return Math.round(elapsedMs);
-    if (elapsedMs > settleSecondsMax * 1000)
-      throw new Violation(
-        `not finished ${settleSecondsMax} s after the faults ended: ${left.length}, such as ${left.slice(0, 3).map(shown).join(" ")}`,
+    if (elapsedMs > settleSecondsMax * 1000) {
+      const some = await Promise.all(
+        left.slice(0, 3).map(({ what, id }) => storyOf(sql, String(what), String(id))),
       );
+      throw new Violation(
+        `not finished ${settleSecondsMax} s after the faults ended: ${left.length}, such as ${some.join(" ")}`,
+      );
+    }
     await Bun.sleep(200);
   }
 }

@@ -5,17 +5,19 @@ import { type Cluster, forgetLogs, startCluster } from "./cluster";
 import { checkInvariants, untilSettled } from "./invariants";
 import { type Context, type Form, type Proof, Violation } from "./proof";
 import { proofs } from "./proofs/all";
+import type { ProviderName } from "./provider";
 import { randomOf } from "./random";
 import { type Outcome, page, table, unfired } from "./report";
 import { openShop } from "./shop";
 
-const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--write]
+const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--provider fake] [--write]
   --short   what CI runs   --full   the full counts   --write   also write infra/docs/proofs.md`;
 
 interface Options {
   form: Form;
   seed: string;
   only: readonly number[];
+  provider: ProviderName;
   write: boolean;
 }
 
@@ -26,6 +28,7 @@ function readOptions(): Options {
       full: { type: "boolean", default: false },
       only: { type: "string" },
       seed: { type: "string" },
+      provider: { type: "string", default: "stripe" },
       write: { type: "boolean", default: false },
     },
   });
@@ -33,11 +36,13 @@ function readOptions(): Options {
     form: values.full ? "full" : values.short ? "short" : "default",
     seed: values.seed ?? crypto.randomUUID().slice(0, 8),
     only: values.only ? values.only.split(",").map(Number) : proofs.map(({ id }) => id),
+    provider: values.provider === "fake" ? "fake" : "stripe",
     write: values.write,
   };
 }
 
 const copies = 2;
+const failureLengthMax = 4000;
 
 /** Runs one proof and everything that must be true after it. */
 async function prove(proof: Proof, cluster: Cluster, { form, seed }: Options): Promise<Outcome> {
@@ -64,7 +69,10 @@ async function prove(proof: Proof, cluster: Cluster, { form, seed }: Options): P
     );
     return { id, name, result, failure, seconds: elapsed() };
   } catch (error) {
-    const failure = error instanceof Violation ? error.message : Bun.inspect(error);
+    const failure = (error instanceof Violation ? error.message : Bun.inspect(error)).slice(
+      0,
+      failureLengthMax,
+    );
     context.log(`FAILED: ${failure}\n   answers ${JSON.stringify(shop.tally)}`);
     return { id, name, failure, seconds: elapsed() };
   }
@@ -95,21 +103,18 @@ async function main(): Promise<number> {
   const options = readOptions();
   const startedMs = performance.now();
   console.log(`${options.form} form, seed ${options.seed}`);
-  const cluster = await startCluster({ copies });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => {
-      void cluster.stop().finally(() => process.exit(130));
-    });
-  }
+  let stop = async () => {};
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => void stop().finally(() => process.exit(130)));
+  const cluster = await startCluster({ copies, provider: options.provider });
+  stop = () => cluster.stop();
   try {
-    await cluster.ready();
     const outcomes = await runAll(cluster, options);
     const failed = outcomes.filter(({ failure }) => failure !== "");
     const seconds = (performance.now() - startedMs) / 1000;
     console.log(
       `\n${table(outcomes)}\n\n${options.form} form, seed ${options.seed}, ${Math.round(seconds)} s`,
     );
-    for (const { id, name, failure } of failed) console.log(`\n${id}. ${name} FAILED: ${failure}`);
     if (failed.length > 0) console.log(`\nThe logs are in ${cluster.logFolder}`);
     else await forgetLogs(cluster);
     if (options.write) {

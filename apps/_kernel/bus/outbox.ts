@@ -1,5 +1,5 @@
 import { create, type DescMessage, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Session, Tx } from "../db/client";
 import { sqlStatement } from "../db/statement";
 import { uuidv7 } from "../id";
@@ -64,9 +64,33 @@ export interface Unpublished {
   counts: boolean;
 }
 
+/** An event as a row of the outbox. */
+export interface EventRow {
+  id: string;
+  type: string;
+  consumer?: ServiceName;
+  subject: string;
+  sequence: number;
+  data: JsonValue;
+  due_at?: Date;
+  not_before?: Date;
+}
+
+/** Events as rows for a statement that changes something and announces it at once, by `eventInsert`. */
+export type EventRows = <D extends DescMessage>(...events: Happening<D>[]) => EventRow[];
+
+/** SQL that writes EventRows, a jsonb array, into the outbox of a service, as part of a statement. */
+export const eventInsert = (schema: string, rows: SQL, now: SQL): SQL =>
+  sql`insert into ${sql.raw(`"${schema}"."outbox"`)}
+      (id, type, consumer, subject, sequence, data, created_at, due_at, not_before)
+    select id, type, consumer, subject, sequence, data, ${now}::timestamptz, due_at, not_before
+    from jsonb_to_recordset(${rows}) as event(id uuid, type text, consumer text, subject text, sequence int,
+      data jsonb, due_at timestamptz, not_before timestamptz)`;
+
 /** The outbox of one service. */
 export interface Outbox {
   announce: Announce;
+  rows: EventRows;
   /** Everyone who listens to events of this service. */
   readonly consumers: readonly ServiceName[];
   /** Takes up to 50 due events for these consumers; several relays at once never take the same one. */
@@ -100,21 +124,24 @@ export function outboxOf(
 ): Outbox {
   const { insert, take, settle } = statements(schema);
   const own = Object.entries(listeners).filter(([type]) => serviceOfPackage(type) === schema);
+  const rowsOf: EventRows = (...events) => {
+    const now = clock();
+    return events.flatMap(({ desc, data, subject, sequence, delaySeconds }): EventRow[] => {
+      const not_before = delaySeconds ? new Date(now.getTime() + delaySeconds * 1000) : undefined;
+      const json = toJson(desc, create(desc, data), { alwaysEmitImplicit: true });
+      const event = { type: desc.typeName, subject, sequence, data: json, not_before };
+      const consumers = listeners[desc.typeName] ?? [];
+      // without a listener it is history from the start and costs the relay nothing
+      if (consumers.length === 0) return [{ ...event, id: uuidv7(now.getTime()) }];
+      const due_at = canDelay ? now : (not_before ?? now);
+      return consumers.map((consumer) => ({ ...event, consumer, due_at, id: uuidv7(now.getTime()) }));
+    });
+  };
   return {
     consumers: [...new Set(own.flatMap(([, names]) => names))],
+    rows: rowsOf,
     async announce(tx, ...events) {
-      const now = clock();
-      const rows = events.flatMap(({ desc, data, subject, sequence, delaySeconds }) => {
-        const notBefore = delaySeconds ? new Date(now.getTime() + delaySeconds * 1000) : undefined;
-        const json = toJson(desc, create(desc, data), { alwaysEmitImplicit: true });
-        const event = { type: desc.typeName, subject, sequence, data: json, not_before: notBefore };
-        const consumers = listeners[desc.typeName] ?? [];
-        // without a listener it is history from the start and costs the relay nothing
-        if (consumers.length === 0) return [{ ...event, id: uuidv7(now.getTime()) }];
-        const due_at = canDelay ? now : (notBefore ?? now);
-        return consumers.map((consumer) => ({ ...event, consumer, due_at, id: uuidv7(now.getTime()) }));
-      });
-      await insert(tx, { rows: JSON.stringify(rows), now });
+      await insert(tx, { rows: JSON.stringify(rowsOf(...events)), now: clock() });
     },
     async take(session, now, consumers, leaseSeconds) {
       const leasedUntil = new Date(now.getTime() + leaseSeconds * 1000);
@@ -147,13 +174,8 @@ function statements(schema: string) {
   const table = sql.raw(`"${schema}"."outbox"`);
   const dead = sql.raw(`"${schema}"."dead_letters"`);
   return {
-    insert: sqlStatement<{ rows: string; now: Date }, object>(
-      (
-        p,
-      ) => sql`insert into ${table} (id, type, consumer, subject, sequence, data, created_at, due_at, not_before)
-        select id, type, consumer, subject, sequence, data, ${p.now}::timestamptz, due_at, not_before
-        from jsonb_to_recordset(${p.rows}::text::jsonb) as event(id uuid, type text, consumer text, subject text,
-          sequence int, data jsonb, due_at timestamptz, not_before timestamptz)`,
+    insert: sqlStatement<{ rows: string; now: Date }, object>((p) =>
+      eventInsert(schema, sql`${p.rows}::text::jsonb`, p.now),
     ),
     take: sqlStatement<{ now: Date; leasedUntil: Date; consumers: string }, OutboxRow>(
       (p) => sql`update ${table} set attempts = attempts + 1, due_at = ${p.leasedUntil}

@@ -42,7 +42,11 @@ export interface ConnectOptions {
   settings?: "startup" | "login";
 }
 
-/** Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. */
+/**
+ * Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. There is no
+ * `max_pipeline`: the driver forgets that a BEGIN which reaches it reserves the connection, and runs the statements of
+ * others inside that transaction, which nobody commits.
+ */
 export function connect(options: ConnectOptions): postgres.Sql {
   const user = decodeURIComponent(new URL(options.url).username);
   const settings = {
@@ -51,7 +55,10 @@ export function connect(options: ConnectOptions): postgres.Sql {
     idle_in_transaction_session_timeout: 15_000,
     ...(options.role && options.role !== user ? { role: options.role } : {}),
   };
+  // the driver's types do not know it
+  const pipeline: object = { max_pipeline: Number.MAX_SAFE_INTEGER };
   return postgres(options.url, {
+    ...pipeline,
     max: options.max ?? 10,
     fetch_types: false,
     connect_timeout: 5,
@@ -72,6 +79,9 @@ export const databaseCode = (error: unknown): string => {
 
 const retryable = new Set(["40001", "40P01"]);
 
+/** Whether a statement failed only because of what ran beside it, and left nothing behind. */
+export const lostRace = (error: unknown): boolean => retryable.has(databaseCode(error));
+
 /** A transaction's session; Drizzle looks for the parsers on the client, and postgres.js keeps them on the pool only. */
 const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]): Tx => ({
   sql: tx,
@@ -81,12 +91,34 @@ const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]
   inTransaction: true,
 });
 
+/** Errors of a statement whose connection has ended, or is about to: the driver then rejects the transaction itself. */
+const cut = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "ECONNRESET",
+  "EPIPE",
+  "ERR_STREAM_DESTROYED",
+]);
+
+/**
+ * Runs `fn` without ever ending when its connection was cut. On an end postgres.js would send ROLLBACK: with no socket
+ * left that is an exception nobody can catch, and it ends the process.
+ */
+async function untilCut<T>(fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    if (cut.has(databaseCode(error))) return new Promise<never>(() => {});
+    throw error;
+  }
+}
+
 async function transact<T>(sql: postgres.Sql, fn: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await sql.begin((tx) => fn(sessionOf(tx, sql.options)))) as T;
+      return (await sql.begin((tx) => untilCut(() => fn(sessionOf(tx, sql.options))))) as T;
     } catch (error) {
-      if (attempt < 3 && retryable.has(databaseCode(error))) continue;
+      if (attempt < 3 && lostRace(error)) continue;
       throw error;
     }
   }

@@ -185,6 +185,16 @@ describe("a key", () => {
     expect((await ask(rpc, { key: `!"#$%&'()*+,-./:;<=>?@[\\]^_\`{|}~` })).id).toBe("chk_1");
   });
 
+  test("is no card number", async () => {
+    const { rpc, handler } = service();
+    handler.run = once([]);
+    for (const key of ["4111111111111111", "order-4111-1111-1111-1111"]) {
+      expect((await ask(rpc, { key })).reason).toBe("VALIDATION");
+    }
+    expect(await rows()).toEqual([]);
+    expect((await ask(rpc, { key: "41111111-1111-4111-8111-111111111111" })).id).toBe("chk_1");
+  });
+
   test("belongs to its caller and its RPC", async () => {
     const { rpc, handler } = service();
     const effects: string[] = [];

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type DescMethod, fromBinary, type Message } from "@bufbuild/protobuf";
 import { type ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
+import { holdsCardNumber } from "../card-number";
 import type { Seal } from "../crypto/seal";
 import type { Db, Session, Tx } from "../db/client";
 import { cleanRows, type IdempotencyStore, type KeyRef } from "../db/idempotency";
@@ -11,6 +12,7 @@ import { errorFields, type Log } from "../log";
 import { currentRequest, requestKey, responseKey, statusKey } from "./context";
 import { fingerprintOf } from "./fingerprint";
 import { policyOf } from "./policy";
+import { cardNumberDetail } from "./validate";
 
 /** An answer that a key replays: a message, or a business refusal. */
 export type Answer = { kind: "message"; status: number; message: Uint8Array } | Refusal;
@@ -104,6 +106,10 @@ function readKey(header: Headers): string {
   if (!keyPattern.test(key)) {
     const detail = "must be 1 to 255 visible ASCII characters";
     throw fault("invalid_argument", "VALIDATION", `The Idempotency-Key ${detail}.`, violation(detail));
+  }
+  if (holdsCardNumber(key)) {
+    const sentence = `The Idempotency-Key ${cardNumberDetail}.`;
+    throw fault("invalid_argument", "VALIDATION", sentence, violation(cardNumberDetail));
   }
   return key;
 }

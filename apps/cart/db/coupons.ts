@@ -90,7 +90,7 @@ const redeem = sqlStatement<{ code: string; checkoutId: string; currency: string
       on conflict do nothing
       returning code
     )
-    update "cart".coupons c set redeemed = c.redeemed + 1 from taken where c.code = taken.code
+    update "cart".coupons c set redeemed = c.redeemed + 1 where c.code = (select code from taken)
     returning c.code, c.amount, c.currency, c.redemption_limit, c.redeemed, c.expires_at, c.created_at`,
 );
 
@@ -128,6 +128,8 @@ export async function redeemOnce(session: Session, redemption: Redemption): Prom
   return row && textToCoupon(row);
 }
 
+// It waits for the redemption to commit, which is younger than what this statement sees of the coupon: the CHECK would
+// refuse the old count minus one before the update looks for the newest row. So that row is locked and read first.
 const release = sqlStatement<{ checkoutId: string; now: Date }, object>(
   (p) => sql`with released as (
       insert into "cart".redemptions as known (checkout_id, code, state, created_at, updated_at)
@@ -135,8 +137,10 @@ const release = sqlStatement<{ checkoutId: string; now: Date }, object>(
       on conflict (checkout_id) do update set state = 'released', updated_at = excluded.updated_at
         where known.state = 'redeemed'
       returning code
+    ), given as (
+      select code, redeemed from "cart".coupons where code = (select code from released) for update
     )
-    update "cart".coupons c set redeemed = c.redeemed - 1 from released where c.code = released.code`,
+    update "cart".coupons c set redeemed = given.redeemed - 1 from given where c.code = given.code`,
 );
 
 /** Gives the redemption of a checkout back, once; from then on the checkout can not redeem. */

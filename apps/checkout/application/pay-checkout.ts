@@ -1,10 +1,10 @@
-import { fault } from "@mall/kernel/fault";
+import { fault, hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
-import { moveCheckout } from "../db/checkouts";
+import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
-import type { Checkout } from "../domain/checkout";
+import { beginSequence, type Checkout } from "../domain/checkout";
 import { compensate } from "./compensate";
 import { heldCheckout, orderOf } from "./get-checkout";
 import { isOver, type PaymentInput, pay, pending } from "./pay";
@@ -49,7 +49,11 @@ async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Ch
     const leaseUntil = new Date(deps.clock().getTime() + leaseSeconds * 1000);
     const change = { paymentId: deps.newId("pay"), owes: refOf(ticket), leaseUntil };
     const paying = await moveCheckout(tx, checkout, "ORDERED", change, deps.clock());
-    if (!paying) throw inProgress();
+    if (!paying) {
+      // somebody was faster: a payment, or the end of the order
+      checkPayable(deps, (await findCheckout(tx, checkout.id)) ?? checkout);
+      throw inProgress();
+    }
     return paying;
   });
 }
@@ -60,12 +64,14 @@ async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Ch
  */
 async function pin(deps: Deps, checkout: Checkout): Promise<void> {
   const { id: checkoutId, orderId } = checkout;
+  const sequence = beginSequence(checkout);
   try {
     await Promise.all([
-      deps.rpc.order.beginOrderPayment({ orderId }, call),
-      deps.rpc.inventory.extendStock({ checkoutId }, call),
+      deps.rpc.order.beginOrderPayment({ orderId, sequence }, call),
+      deps.rpc.inventory.extendStock({ checkoutId, sequence }, call),
     ]);
   } catch (error) {
+    if (hasReason(error, "OVERTAKEN")) throw inProgress();
     if (!isOver(error)) {
       await pending(deps, checkout);
       throw error;

@@ -67,7 +67,7 @@ const isDefinite = (error: unknown): boolean => {
 
 /** What a neighbour answers to a step whose undo came first: the sweeper took the checkout over. */
 const isOvertaken = (error: unknown): boolean =>
-  hasReason(error, "HOLD_ENDED") || hasReason(error, "ORDER_STATE_INVALID");
+  ["LOCK_ENDED", "HOLD_ENDED", "ORDER_STATE_INVALID"].some((reason) => hasReason(error, reason));
 
 /**
  * Locks the cart, prices it, redeems its coupon, reserves its units and creates the order. When one of them fails, those

@@ -65,6 +65,13 @@ export interface Checkout {
   updatedAt: Date;
 }
 
+/**
+ * Places of the calls that begin and end an attempt to pay, by which order and hold refuse one that arrives after its
+ * successor: the version grows with each move, and an end comes after the begin of its attempt.
+ */
+export const beginSequence = ({ version }: Checkout): number => 2 * version;
+export const endSequence = ({ version }: Checkout): number => 2 * version + 1;
+
 /** Throws on a move that the table does not have: a bug, not a fault of the caller. */
 export function checkMove(checkout: Checkout, to: CheckoutState): void {
   if (!transitions[checkout.state].includes(to))

@@ -163,6 +163,7 @@ export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise
       cancelReason: "",
       version: 1,
       createdAt: now,
+      paymentSequence: 0,
       refundedTotal: { currency: totals.total.currency, minor: 0n },
     }
   );
@@ -185,15 +186,29 @@ const findAbandoned = sqlStatement<{ id: string }, { abandoned: boolean }>(
 export const isAbandoned = async (tx: Tx, id: Id<"ord">): Promise<boolean> =>
   (await findAbandoned(tx, { id: uuidOf(id) }))[0]?.abandoned === true;
 
-const touch = sqlStatement<{ id: string; from: Date | null; to: Date | null }, { version: number }>(
-  (p) => sql`update "order".orders set expires_at = ${p.to}::timestamptz, version = version + 1
-    where id = ${p.id} and state = 'PENDING_PAYMENT' and expires_at is not distinct from ${p.from}::timestamptz
-    returning version`,
+interface ExpiryParams {
+  id: string;
+  version: number;
+  expiresAt: Date | null;
+  sequence: number;
+}
+
+const touch = sqlStatement<ExpiryParams, { version: number }>(
+  (
+    p,
+  ) => sql`update "order".orders set expires_at = ${p.expiresAt}::timestamptz, payment_sequence = ${p.sequence},
+      version = version + 1
+    where id = ${p.id} and state = 'PENDING_PAYMENT' and version = ${p.version} returning version`,
 );
 
 /** Sets when an unpaid order is cancelled by itself; false when it was changed meanwhile. */
-export async function setExpiry(tx: Tx, order: Order, expiresAt: Date | undefined): Promise<boolean> {
-  const params = { id: uuidOf(order.id), from: order.expiresAt ?? null, to: expiresAt ?? null };
+export async function setExpiry(
+  tx: Tx,
+  { id, version }: Order,
+  expiresAt: Date | undefined,
+  sequence: number,
+): Promise<boolean> {
+  const params = { id: uuidOf(id), version, expiresAt: expiresAt ?? null, sequence };
   return (await touch(tx, params)).length === 1;
 }
 

@@ -87,6 +87,8 @@ export interface Order extends OrderDraft {
   createdAt: Date;
   paidAt?: Date;
   cancelledAt?: Date;
+  /** Of the last call that began or ended a payment. */
+  paymentSequence: number;
   refundedTotal: Money;
 }
 
@@ -109,6 +111,16 @@ export const asOf = (order: Order, now: Date): Order =>
         expiresAt: undefined,
       }
     : order;
+
+/** Faults ORDER_STATE_INVALID unless the order is unpaid, OVERTAKEN when a later call about its payment came first. */
+export function checkUnpaid({ state, paymentSequence }: Order, sequence: number): void {
+  if (state !== "PENDING_PAYMENT")
+    throw fault("failed_precondition", "ORDER_STATE_INVALID", `An order that is ${state} cannot be paid.`, {
+      metadata: { state },
+    });
+  if (paymentSequence > sequence)
+    throw fault("aborted", "OVERTAKEN", "A later call of this checkout came first; this one has no effect.");
+}
 
 /** Whether a payment runs, so that neither the customer nor time may cancel the order. */
 export const isBeingPaid = (order: Order): boolean => order.state === "PENDING_PAYMENT" && !order.expiresAt;

@@ -53,12 +53,12 @@ export const orderRpc = (deps: Deps): Implementation =>
         nextPageToken: page.next ? pageToken(query, page.next) : "",
       };
     },
-    async beginOrderPayment({ orderId }) {
-      await beginOrderPayment(deps)(orderId as Id<"ord">);
+    async beginOrderPayment({ orderId, sequence }) {
+      await beginOrderPayment(deps)(orderId as Id<"ord">, sequence);
       return {};
     },
-    async endOrderPayment({ orderId, expiresAt }) {
-      await endOrderPayment(deps)(orderId as Id<"ord">, timestampDate(expiresAt!));
+    async endOrderPayment({ orderId, expiresAt, sequence }) {
+      await endOrderPayment(deps)(orderId as Id<"ord">, timestampDate(expiresAt!), sequence);
       return {};
     },
     async abandonOrder({ orderId, reason }) {

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { fault, invalid } from "@mall/kernel/fault";
 import { type Id, isId } from "@mall/kernel/id";
 import { recordNotice } from "../db/inbox";
-import { findByRef, findPayment, makeDue } from "../db/payments";
+import { findByRef, findPayment, makeDue, postpone } from "../db/payments";
 import { lockRefund } from "../db/refunds";
 import type { Deps } from "../deps";
-import type { Payment } from "../domain/payment";
+import { dueOf, owedOf, type Payment } from "../domain/payment";
 import type { Notice } from "../providers/port";
 import { advance, leaveToSweeper, look } from "./advance";
 import { sendRefund } from "./refund";
@@ -32,6 +32,20 @@ async function pendingRefund(deps: Deps, { refundId }: Notice) {
   return refund?.state === "PENDING" ? refund : undefined;
 }
 
+/** Asks the provider about what a message named and records the answer. Rejects when that is not known. */
+async function follow(deps: Deps, notice: Notice, payment: Payment): Promise<void> {
+  const refund = await pendingRefund(deps, notice);
+  if (refund) await sendRefund(deps, payment, refund);
+  const current = refund ? (await findPayment(deps.db, payment.id))! : payment;
+  const seen = await look(deps, current, notice.ref || current.providerRef);
+  // an attempt that is still open is left to the request that makes it
+  if (seen.state === "PROCESSING") return;
+  await advance(deps, seen);
+  // another message may have changed it meanwhile
+  const row = (await findPayment(deps.db, payment.id))!;
+  if (owedOf(row) === "nothing") await postpone(deps.db, row, dueOf(row, deps.clock(), deps.openTtlSeconds));
+}
+
 /**
  * Takes a message of a provider. It only says that there is something to look at: what happened is asked of the
  * provider and recorded like the answer to a call. A message that came before has no effect. Faults: ROUTE_NOT_FOUND
@@ -55,11 +69,7 @@ export const receiveWebhook =
     });
     if (!isFirst) return;
     try {
-      const refund = await pendingRefund(deps, notice);
-      if (refund) await sendRefund(deps, payment, refund);
-      const seen = await look(deps, payment, notice.ref || payment.providerRef);
-      // an attempt that is still open is left to the request that makes it
-      if (seen.state !== "PROCESSING") await advance(deps, seen);
+      await follow(deps, notice, payment);
     } catch (error) {
       await leaveToSweeper(deps, payment, error);
     }

@@ -2,10 +2,10 @@ import type { Tx } from "@mall/kernel/db/client";
 import { fault, notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Answer, Ticket } from "@mall/kernel/rpc/idempotency";
-import { moveStock } from "../db/stock";
 import type { Deps } from "../deps";
 import { availableOf, outOfStock, type Stock } from "../domain/stock";
 import { lockStock } from "./lock-stock";
+import { moveStock } from "./move-stock";
 
 export interface AdjustStock {
   variantId: Id<"var">;
@@ -24,7 +24,7 @@ const unitsMax = 2_000_000_000;
 
 /** Changes the units on hand inside a transaction that others wait for. */
 export async function change(
-  deps: Pick<Deps, "clock" | "announce">,
+  deps: Pick<Deps, "clock" | "announce" | "lowAt">,
   tx: Tx,
   input: AdjustStock,
   kind: "adjust" | "receive",
@@ -42,7 +42,7 @@ export async function change(
   if (stock.onHand + input.delta > unitsMax) {
     throw fault("out_of_range", "STOCK_LIMIT", `A variant has at most ${unitsMax} units.`);
   }
-  return moveStock(tx, stock, { delta: input.delta, kind, note: input.note }, now);
+  return moveStock(deps, tx, stock, { delta: input.delta, kind, note: input.note }, now);
 }
 
 /** Runs a stock change once for its key; `answer` is the response that the key replays. */

@@ -1,21 +1,17 @@
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
-import { endHold, findHold } from "../db/stock";
 import type { Deps } from "../deps";
-import { holdExpired, variantsOf } from "../domain/stock";
-import { lockStock } from "./lock-stock";
+import { noLongerHeld } from "../domain/hold";
+import { moveHold } from "./move-hold";
 
-/** Turns a checkout's hold into sold units; a repetition changes nothing. Faults: HOLD_EXPIRED, HOLD_NOT_FOUND. */
+/**
+ * Turns a checkout's hold into sold units; a repetition changes nothing. Faults: HOLD_EXPIRED when its time is over,
+ * HOLD_ENDED when it was given back, HOLD_NOT_FOUND.
+ */
 export const claimStock =
-  (deps: Pick<Deps, "db" | "clock" | "announce">) =>
-  (checkoutId: Id<"chk">): Promise<void> =>
-    deps.db.tx(async (tx) => {
-      const now = deps.clock();
-      const held = await findHold(tx, checkoutId);
-      if (!held) throw notFound("HOLD");
-      if (held.hold.state === "claimed") return;
-      await lockStock(deps, tx, variantsOf(held.lines), now);
-      if (await endHold(tx, held, "claimed", now)) return;
-      const ended = await findHold(tx, checkoutId);
-      if (ended?.hold.state !== "claimed") throw holdExpired();
-    });
+  (deps: Pick<Deps, "db" | "clock" | "newId" | "eventRows">) =>
+  async (checkoutId: Id<"chk">): Promise<void> => {
+    const hold = await moveHold(deps, checkoutId, "claimed", false);
+    if (hold === "done" || hold?.state === "claimed") return;
+    throw hold ? noLongerHeld(hold) : notFound("HOLD");
+  };

@@ -1,4 +1,4 @@
-import { listDueHolds } from "../db/stock";
+import { listDueHolds } from "../db/holds";
 import type { Deps } from "../deps";
 import { endDueHolds, lockStock } from "./lock-stock";
 

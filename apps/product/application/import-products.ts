@@ -5,6 +5,7 @@ import { findKnown, lockImports, type Placed, storeProducts } from "../db/import
 import type { Deps } from "../deps";
 import { type ImportedProduct, parseShopifyCsv } from "../domain/shopify-csv";
 import type { RowProblem } from "../domain/shopify-row";
+import { announceLow } from "./announce-low";
 import { lockStock } from "./lock-stock";
 
 export interface ImportReport {
@@ -69,12 +70,14 @@ const importBatch = (deps: Deps, batch: ImportedProduct[], setStock: boolean): P
     const problems: RowProblem[] = [];
     const placed = batch.flatMap((product) => place(product, known, now, problems) ?? []);
     if (placed.length === 0) return { created: 0, updated: 0, variants: 0, problems };
-    const stored = await storeProducts(tx, placed, { currency: deps.currency, setStock, now });
+    const { currency, lowAt } = deps;
+    const { stored, low } = await storeProducts(tx, placed, { currency, setStock, lowAt, now });
     const events = stored.map(({ id, version }) => ({
       ...{ desc: ProductChangedSchema, subject: id, sequence: version },
       data: { productId: id, version },
     }));
     if (events.length > 0) await deps.announce(tx, ...events);
+    await announceLow(deps, tx, low);
     const created = stored.filter((product) => product.created).length;
     const variants = placed.reduce((sum, { product }) => sum + product.variants.length, 0);
     return { created, updated: placed.length - created, variants, problems };

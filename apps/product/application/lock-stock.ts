@@ -1,7 +1,8 @@
 import { StockReleasedSchema } from "@mall/gen/mall/product/v1/events_pb";
 import type { Tx } from "@mall/kernel/db/client";
 import type { Id } from "@mall/kernel/id";
-import { expireHolds, lockStockRows } from "../db/stock";
+import { expireHolds } from "../db/holds";
+import { lockStockRows } from "../db/stock";
 import type { Deps } from "../deps";
 import type { Stock, StockLine } from "../domain/stock";
 
@@ -13,8 +14,8 @@ export async function endDueHolds(
   now: Date,
 ): Promise<StockLine[]> {
   const expired = await expireHolds(tx, holdIds, now);
-  const events = expired.map(({ holdId, checkoutId }) => ({
-    ...{ desc: StockReleasedSchema, subject: holdId, sequence: 2 },
+  const events = expired.map(({ checkoutId }) => ({
+    ...{ desc: StockReleasedSchema, subject: checkoutId, sequence: 2 },
     data: { checkoutId },
   }));
   if (events.length > 0) await deps.announce(tx, ...events);

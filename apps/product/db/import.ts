@@ -3,6 +3,7 @@ import { sqlStatement } from "@mall/kernel/db/statement";
 import { type Id, idOf, uuidv7 } from "@mall/kernel/id";
 import { sql } from "drizzle-orm";
 import { type ImportedProduct, slugOf } from "../domain/shopify-csv";
+import type { LowStock } from "../domain/stock";
 
 const lockImport = sqlStatement<object, object>(
   () => sql`select pg_advisory_xact_lock(hashtext('product.import'))`,
@@ -121,7 +122,10 @@ const upsertVariants = sqlStatement<{ rows: string }, object>(
 );
 
 // Only what changes is locked, so that checkouts do not wait for an import of what they buy.
-const upsertStock = sqlStatement<{ rows: string; setStock: boolean; now: Date }, object>(
+const upsertStock = sqlStatement<
+  { rows: string; setStock: boolean; lowAt: number; now: Date },
+  { variant_id: string; available: number; times: number }
+>(
   (p) => sql`with given as (
       select * from jsonb_to_recordset(${p.rows}::text::jsonb)
         as r(variant_id uuid, tracked boolean, quantity int, movement_id uuid)
@@ -137,13 +141,20 @@ const upsertStock = sqlStatement<{ rows: string; setStock: boolean; now: Date },
           then greatest(g.quantity, b.reserved) else b.on_hand end as new
       from given g left join before b on b.variant_id = g.variant_id
       where b.variant_id is not null or g.variant_id not in (select variant_id from known)
+    ), fallen as (
+      select b.variant_id from before b join target t on t.variant_id = b.variant_id
+      where b.tracked and t.tracked and b.on_hand - b.reserved > ${p.lowAt}::int and t.new - b.reserved <= ${p.lowAt}::int
     ), written as (
       insert into product.stock as held (variant_id, tracked, on_hand) select variant_id, tracked, new from target
       on conflict (variant_id) do update set tracked = excluded.tracked, on_hand = excluded.on_hand,
-        version = held.version + case when held.on_hand <> excluded.on_hand then 1 else 0 end
+        version = held.version + case when held.on_hand <> excluded.on_hand then 1 else 0 end,
+        lows = held.lows + case when held.variant_id in (select variant_id from fallen) then 1 else 0 end
+      returning variant_id, on_hand - reserved as available, lows as times
+    ), ledger as (
+      insert into product.stock_movements (id, variant_id, kind, delta, at)
+      select movement_id, variant_id, 'import', new - coalesce(old, 0), ${p.now} from target where new <> coalesce(old, 0)
     )
-    insert into product.stock_movements (id, variant_id, kind, delta, at)
-    select movement_id, variant_id, 'import', new - coalesce(old, 0), ${p.now} from target where new <> coalesce(old, 0)`,
+    select variant_id, available, times from written where variant_id in (select variant_id from fallen)`,
 );
 
 const linkCategories = sqlStatement<{ categories: string; links: string }, object>(
@@ -172,6 +183,8 @@ const lowestPrice = (product: ImportedProduct): string =>
 interface StoreOptions {
   currency: string;
   setStock: boolean;
+  /** Available units at which stock is low. */
+  lowAt: number;
   now: Date;
 }
 
@@ -195,14 +208,16 @@ async function storeVariants(tx: Tx, placed: readonly Placed[], currency: string
   await upsertVariants(tx, { rows: JSON.stringify(rows) });
 }
 
-async function storeStock(tx: Tx, placed: readonly Placed[], { setStock, now }: StoreOptions): Promise<void> {
+async function storeStock(tx: Tx, placed: readonly Placed[], options: StoreOptions): Promise<LowStock[]> {
+  const { setStock, lowAt, now } = options;
   const rows = placed.flatMap(({ product, variantIds }) =>
     product.variants.map(({ trackInventory, onHand }, position) => ({
       ...{ variant_id: variantIds[position]!, tracked: trackInventory, quantity: onHand },
       movement_id: uuidv7(now.getTime()),
     })),
   );
-  await upsertStock(tx, { rows: JSON.stringify(rows), setStock, now });
+  const fallen = await upsertStock(tx, { rows: JSON.stringify(rows), setStock, lowAt, now });
+  return fallen.map((row) => ({ ...row, variantId: idOf("var", row.variant_id) }));
 }
 
 async function storeCategories(tx: Tx, placed: readonly Placed[], now: Date): Promise<void> {
@@ -219,14 +234,14 @@ async function storeCategories(tx: Tx, placed: readonly Placed[], now: Date): Pr
 
 /**
  * Stores products with variants, stock and categories in a constant number of statements. Returns those that are new
- * or changed; stock is no change of a product. Stock that was counted before is left alone unless `setStock`, and
- * then is never set below what is reserved.
+ * or changed, stock being no change of a product, and the stock that fell low. Stock that was counted before is left
+ * alone unless `setStock`, and then is never set below what is reserved.
  */
 export async function storeProducts(
   tx: Tx,
   placed: readonly Placed[],
   options: StoreOptions,
-): Promise<{ id: Id<"prod">; version: number; created: boolean }[]> {
+): Promise<{ stored: { id: Id<"prod">; version: number; created: boolean }[]; low: LowStock[] }> {
   const unchanged = await findUnchanged(tx, placed, options.currency);
   const changed = placed.filter(({ id }) => !unchanged.has(id));
   const stored = changed.length > 0 ? await storeDetails(tx, changed, options.now) : [];
@@ -234,6 +249,6 @@ export async function storeProducts(
     await storeVariants(tx, changed, options.currency);
     await storeCategories(tx, changed, options.now);
   }
-  await storeStock(tx, placed, options);
-  return stored.map((row) => ({ ...row, id: idOf("prod", row.id) }));
+  const low = await storeStock(tx, placed, options);
+  return { stored: stored.map((row) => ({ ...row, id: idOf("prod", row.id) })), low };
 }

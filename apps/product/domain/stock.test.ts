@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { faultInfo } from "@mall/kernel/fault";
 import { type Id, idOf } from "@mall/kernel/id";
-import { availableOf, checkLines, type HoldState, isHeld, type Stock } from "./stock";
+import { type HoldState, isHeld } from "./hold";
+import { availableOf, checkLines, type Stock } from "./stock";
 
 const now = new Date("2026-01-01T12:00:00.000Z");
 const after = (ms: number) => new Date(now.getTime() + ms);
@@ -69,7 +70,8 @@ describe("lines", () => {
   });
 
   test("of unknown or withdrawn variants are refused", () => {
-    expect(refusalOf([[1, 1]])).toEqual(["VARIANT_NOT_FOUND", {}]);
-    expect(refusalOf([[1, 1]], stock(1, { sold: false }))).toEqual(["VARIANT_NOT_FOUND", {}]);
+    const unavailable = ["ITEM_UNAVAILABLE", { variantId: variant(1) }];
+    expect(refusalOf([[1, 1]])).toEqual(unavailable);
+    expect(refusalOf([[1, 1]], stock(1, { sold: false }))).toEqual(unavailable);
   });
 });

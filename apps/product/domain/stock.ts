@@ -1,4 +1,4 @@
-import { fault, notFound } from "@mall/kernel/fault";
+import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 
 /** Units of one variant. */
@@ -21,21 +21,6 @@ export interface StockLine {
 /** The variants of lines, in their order. */
 export const variantsOf = (lines: readonly StockLine[]): Id<"var">[] => lines.map((line) => line.variantId);
 
-/** Life of a hold. */
-export type HoldState = "active" | "claimed" | "released" | "expired";
-
-export interface Hold {
-  id: Id<"hold">;
-  checkoutId: Id<"chk">;
-  state: HoldState;
-  /** When it ends by itself; undefined = never. */
-  expiresAt?: Date;
-}
-
-/** Whether a hold still holds at an instant, whatever a sweeper has done. */
-export const isHeld = (hold: Hold, now: Date): boolean =>
-  hold.state === "active" && (hold.expiresAt === undefined || hold.expiresAt > now);
-
 /** Units that can be bought. */
 export const availableOf = (stock: Stock): number => stock.onHand - stock.reserved;
 
@@ -45,15 +30,35 @@ export const outOfStock = (variantId: Id<"var">, available: number) =>
     metadata: { variantId, available: String(available) },
   });
 
-export const holdExpired = () =>
-  fault("failed_precondition", "HOLD_EXPIRED", "The units are no longer held for this checkout.");
-
-/** Refuses lines that the stock cannot serve: VARIANT_NOT_FOUND, or OUT_OF_STOCK for the first short line. */
+/** Refuses lines that the stock cannot serve, the first one: ITEM_UNAVAILABLE or OUT_OF_STOCK, with metadata.variantId. */
 export function checkLines(lines: readonly StockLine[], stockOf: ReadonlyMap<string, Stock>): void {
   for (const { variantId, quantity } of lines) {
     const stock = stockOf.get(variantId);
-    if (!stock?.sold) throw notFound("VARIANT");
+    if (!stock?.sold) {
+      throw fault("failed_precondition", "ITEM_UNAVAILABLE", "An item of the cart is no longer sold.", {
+        metadata: { variantId },
+      });
+    }
     if (stock.trackInventory && availableOf(stock) < quantity)
       throw outOfStock(variantId, availableOf(stock));
   }
+}
+
+/** Units that lines take of what is counted. */
+export const trackedUnits = (lines: readonly StockLine[], stockOf: ReadonlyMap<string, Stock>): number =>
+  lines.reduce(
+    (sum, { variantId, quantity }) => sum + (stockOf.get(variantId)?.trackInventory ? quantity : 0),
+    0,
+  );
+
+/** Whether the available units fell to the threshold: once on the way down, and again only after they rose above it. */
+export const fellLow = (before: number, after: number, lowAt: number): boolean =>
+  before > lowAt && after <= lowAt;
+
+/** A variant whose stock fell low. */
+export interface LowStock {
+  variantId: Id<"var">;
+  available: number;
+  /** How often it did so far. */
+  times: number;
 }

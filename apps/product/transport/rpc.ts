@@ -18,14 +18,23 @@ import { extendStock } from "../application/extend-stock";
 import { getProduct } from "../application/get-product";
 import { getStock } from "../application/get-stock";
 import { importProducts } from "../application/import-products";
+import { listMovements } from "../application/list-movements";
 import { listProducts } from "../application/list-products";
 import { receiveStock } from "../application/receive-stock";
+import { reconcileStock } from "../application/reconcile-stock";
 import { releaseStock } from "../application/release-stock";
 import { reserveStock } from "../application/reserve-stock";
+import { restockStock } from "../application/restock-stock";
 import type { Deps } from "../deps";
 import type { PagePosition, Sort } from "../domain/catalogue";
 import type { Stock } from "../domain/stock";
-import { productToMessage, stockToMessage, variantToMessage } from "./codec";
+import {
+  differenceToMessage,
+  movementToMessage,
+  productToMessage,
+  stockToMessage,
+  variantToMessage,
+} from "./codec";
 
 /** What a page token is bound to. */
 const queryOf = ({ category, q, sort }: ListProductsRequest) =>
@@ -85,6 +94,11 @@ function endOf(expiresAt: Timestamp | undefined): Date | undefined {
   throw invalid([{ pointer: "#/expiresAt", detail: "is no instant of the years 1 to 9999" }]);
 }
 
+const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** What the page tokens of a reconciliation are bound to. */
+const reconciliation = JSON.stringify(["reconciliation"]);
+
 /** InventoryService on the application's use cases. */
 export const inventoryRpc = (deps: Deps): Implementation =>
   implement(InventoryService, {
@@ -105,15 +119,17 @@ export const inventoryRpc = (deps: Deps): Implementation =>
         stock: stockToMessage(await receiveStock(deps)(input, context.values.get(ticketKey)!, answer)),
       };
     },
-    async reserveStock({ checkoutId, lines, expiresAt }) {
-      const wanted = lines.map(({ variantId, quantity }) => ({
-        variantId: variantId as Id<"var">,
-        quantity,
-      }));
-      return { holdId: await reserveStock(deps)(checkoutId as Id<"chk">, wanted, endOf(expiresAt)) };
+    async reserveStock({ checkoutId, lines, expiresAt, userId }) {
+      const holdId = await reserveStock(deps)({
+        checkoutId: checkoutId as Id<"chk">,
+        lines: lines.map(({ variantId, quantity }) => ({ variantId: variantId as Id<"var">, quantity })),
+        expiresAt: endOf(expiresAt),
+        userId: userId === "" ? undefined : (userId as Id<"usr">),
+      });
+      return { holdId };
     },
-    async extendStock({ checkoutId, expiresAt }) {
-      await extendStock(deps)(checkoutId as Id<"chk">, endOf(expiresAt));
+    async extendStock({ checkoutId, expiresAt, sequence }) {
+      await extendStock(deps)(checkoutId as Id<"chk">, endOf(expiresAt), sequence);
       return {};
     },
     async claimStock({ checkoutId }) {
@@ -123,5 +139,29 @@ export const inventoryRpc = (deps: Deps): Implementation =>
     async releaseStock({ checkoutId }) {
       await releaseStock(deps)(checkoutId as Id<"chk">);
       return {};
+    },
+    async restockStock({ checkoutId }) {
+      await restockStock(deps)(checkoutId as Id<"chk">);
+      return {};
+    },
+    async listMovements({ variantId, pageSize, pageToken: token }) {
+      const query = JSON.stringify(["movements", variantId]);
+      const before = pagePosition(query, token);
+      if (before !== undefined && !uuidForm.test(before)) throw foreignToken();
+      const { movements, next } = await listMovements(deps)(variantId as Id<"var">, before, pageSize ?? 20);
+      return {
+        movements: movements.map(movementToMessage),
+        nextPageToken: next ? pageToken(query, next) : "",
+      };
+    },
+    async reconcileStock({ pageToken: token }) {
+      const after = pagePosition(reconciliation, token);
+      if (after !== undefined && !(isId(after) && after.startsWith("var_"))) throw foreignToken();
+      const { checked, differences, next } = await reconcileStock(deps)(after as Id<"var"> | undefined);
+      return {
+        checked,
+        differences: differences.map(differenceToMessage),
+        nextPageToken: next ? pageToken(reconciliation, next) : "",
+      };
     },
   });

@@ -16,10 +16,13 @@ interface Boundary {
   at: "before" | "after";
 }
 
+/** The payment provider's side of a confirmation: before and after it takes the money. */
+const atProvider = "the provider's capture";
+
 const rpcs: Record<Scenario, readonly string[]> = {
   buy: [
     ...["POST /v1/checkouts", "LockCart", "BatchGetVariants", "RedeemCoupon", "ReserveStock", "CreateOrder"],
-    ...["AuthorizePayment", "MarkOrderPaid", "ClaimStock", "ConvertCart"],
+    ...["AuthorizePayment", atProvider, "MarkOrderPaid", "ClaimStock", "ConvertCart"],
   ],
   "buy, declined": ["VoidPayment", "AbandonOrder", "ReleaseStock", "ReleaseCoupon", "UnlockCart"],
   pay: ["BeginOrderPayment", "ExtendStock", "AuthorizePayment", "MarkOrderPaid"],
@@ -28,7 +31,7 @@ const rpcs: Record<Scenario, readonly string[]> = {
   "cancel unpaid": ["POST /events"],
 };
 
-const boundaries: readonly Boundary[] = (Object.keys(rpcs) as Scenario[]).flatMap((scenario) =>
+const all: readonly Boundary[] = (Object.keys(rpcs) as Scenario[]).flatMap((scenario) =>
   rpcs[scenario].flatMap((rpc) => (["before", "after"] as const).map((at) => ({ scenario, rpc, at }))),
 );
 const nameOf = ({ scenario, rpc, at }: Boundary): string => `${scenario}: ${at} ${rpc}`;
@@ -80,9 +83,29 @@ async function kill({ cluster }: Context, victim: Victim): Promise<void> {
   await cluster.ready();
 }
 
+/** A purchase at its boundary. */
 interface Parked {
   boundary: Boundary;
-  rule: Rule;
+  rule: Pick<Rule, "parked" | "release">;
+}
+
+/** Sends one purchase alone to the payment provider, which holds it. */
+async function parkAtProvider({ cluster }: Context, { at }: Boundary, { go }: Act): Promise<Parked["rule"]> {
+  const control = cluster.provider.control!;
+  const operation = "payment_intents.confirm" as const;
+  const { id } = await control.addRule({ operation, times: 1, effect: { kind: "hold", when: at } });
+  void go();
+  const held = async () => (await control.held()).find(({ rule }) => rule === id);
+  let found = await held();
+  for (const until = Date.now() + 3_000; !found && Date.now() < until; found = await held())
+    await Bun.sleep(10);
+  return {
+    parked: found ? 1 : 0,
+    release(verdict) {
+      const action = verdict === "deliver" ? "continue" : "drop";
+      if (found) void control.release({ id: found.id, action }).catch(() => {});
+    },
+  };
 }
 
 /** Sends purchases to their boundaries and waits until each stands there, or a caller could lose patience. */
@@ -98,11 +121,17 @@ async function park(
   await forEachOf(wanted, 8, async (boundary, i) => {
     acts[i] = await prepare(context, goods, boundary.scenario, `${name} ${i} ${nameOf(boundary)}`);
   });
-  const parked = wanted.map((boundary, i) => {
+  const parked: Parked[] = [];
+  for (const [i, boundary] of wanted.entries())
+    if (boundary.rpc === atProvider)
+      parked.push({ boundary, rule: await parkAtProvider(context, boundary, acts[i]!) });
+  for (const [i, boundary] of wanted.entries()) {
+    if (boundary.rpc === atProvider) continue;
     const { rpc, at } = boundary;
-    return { boundary, rule: tap.rule({ rpc, at, does: "park", subject: acts[i]!.cart.cartId, times: 1 }) };
-  });
-  for (const { go } of acts) void go();
+    const { cart, go } = acts[i]!;
+    parked.push({ boundary, rule: tap.rule({ rpc, at, does: "park", subject: cart.cartId, times: 1 }) });
+    void go();
+  }
   // callers wait 4 s for a neighbour
   const until = Date.now() + 3_000;
   while (Date.now() < until && parked.some(({ rule }) => rule.parked === 0)) await Bun.sleep(10);
@@ -122,13 +151,13 @@ async function crash(
   victim: Victim,
   wanted: readonly Boundary[],
   name: string,
-): Promise<{ hit: Boundary[]; late: Rule[] }> {
+): Promise<{ hit: Boundary[]; late: Parked["rule"][] }> {
   const parked = await park(context, goods, wanted, name);
   const hit = parked.filter(({ rule }) => rule.parked > 0).map(({ boundary }) => boundary);
   await kill(context, victim);
   const random = context.random.fork(`${name} fates`);
   const verdicts: Record<string, Verdict> = { lost: "lose", soon: "deliver" };
-  const late: Rule[] = [];
+  const late: Parked["rule"][] = [];
   for (const { rule } of parked) {
     const fate = random.pick(fates);
     if (fate === "late") late.push(rule);
@@ -138,7 +167,7 @@ async function crash(
 }
 
 /** Waits for the end of everything, delivers what is late, and waits again. Returns the milliseconds it took. */
-async function settle(context: Context, late: readonly Rule[]): Promise<number> {
+async function settle(context: Context, late: readonly Parked["rule"][]): Promise<number> {
   const settledMs = await untilSettled(context.cluster);
   await checkInvariants(context.cluster);
   for (const rule of late) rule.release("deliver");
@@ -155,7 +184,7 @@ async function settle(context: Context, late: readonly Rule[]): Promise<number> 
  * of the calls is lost, a third goes on, and a third arrives when everything has ended already. No client asks twice.
  * Every checkout has an end 30 s after the processes are back, and all books agree, also after the late calls.
  *
- * Counts (rounds of 46 boundaries × 7 victims): short 1, all crashes before one wait; default 1; full 4.
+ * Counts (rounds of 48 boundaries × 7 victims): short 1, all crashes before one wait; default 1; full 4.
  */
 export const crashSweep: Proof = {
   id: 5,
@@ -165,8 +194,9 @@ export const crashSweep: Proof = {
     const waitsForEach = context.form !== "short";
     const [goods] = await stockShelves(context.cluster, "sweep", [{ units: 1_000_000, priceMinor: 2500 }]);
     await makeCoupon(context.cluster, coupon, 100, 1_000_000);
+    const boundaries = all.filter(({ rpc }) => rpc !== atProvider || context.cluster.provider.control);
     const missing: string[] = [];
-    let late: Rule[] = [];
+    let late: Parked["rule"][] = [];
     let slowestMs = 0;
     let hits = 0;
     let kills = 0;

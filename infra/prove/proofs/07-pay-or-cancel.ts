@@ -68,12 +68,12 @@ export const payOrCancel: Proof = {
       "end",
       Array.from({ length: 20 }, () => ({ units: trials, priceMinor: 1500 })),
     );
-    const aim: Aim = { leadMs: 50 };
+    const aim: Aim = { leadMs: 100 };
     const ends = { paid: 0, cancelled: 0 };
-    await forEachOf(Array.from({ length: trials }), 24, async (_, i) => {
+    await forEachOf(Array.from({ length: trials }), 12, async (_, i) => {
       const end = await meet(context, goods[i % goods.length]!, aim, i);
       ends[end]++;
-      aim.leadMs = Math.min(1500, Math.max(-50, aim.leadMs + (end === "paid" ? -6 : 6)));
+      aim.leadMs = Math.min(1500, Math.max(-50, aim.leadMs + (end === "paid" ? -20 : 20)));
     });
     return {
       trials,
