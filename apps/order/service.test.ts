@@ -334,6 +334,7 @@ describe("an order whose checkout failed", () => {
 describe("a paid order", () => {
   const paid = async () => {
     const order = await waiting();
+    mall.clock.advance(1);
     await order.begin(2);
     await order.pay();
     return order;
