@@ -482,6 +482,26 @@ describe("a paid order", () => {
   );
 });
 
+describe("an order that is paid and cancelled before its checkout has ended", () => {
+  const cuts = cross(afterMoney).filter(([rpc, phase]) => rpc !== "MarkOrderPaid" || phase === "after");
+  test.each(cuts)(
+    "at %s, %s it acted, gives units and money back, and the checkout ends",
+    async (rpc, phase) => {
+      const { cartId, buy, cancel } = await buyer("WELCOME");
+      plan = { rpc, phase };
+      const { order, orderSecret } = await buy();
+      await cancel(order!.id, orderSecret!);
+      await sweepLater();
+      const state = await ends(cartId);
+      expect(state).toMatchObject({ checkout: "COMPLETED", order: "CANCELLED", charge: "refunded" });
+      expect(["released", "returned"]).toContain(state.hold!);
+      expect(state.cart).toBe("CONVERTED");
+      const replayed = await buy();
+      expect(replayed.order!.id).toBe(order!.id);
+    },
+  );
+});
+
 test("after all of it the stock identity holds", async () => {
   const [row] = await superuser.sql.unsafe(
     `select s.on_hand, s.reserved,
