@@ -191,10 +191,13 @@ async function chargeKey(cartId: string): Promise<string> {
   return row ? idOf("pay", row.id) : "";
 }
 
-/** Lets time pass until nobody is left alone by the sweeper, twice: a sweep may itself meet the fault. */
-async function sweepLater(): Promise<void> {
-  for (let round = 0; round < 3; round++) {
-    // more than a lease, and in all less than a service token lives
+/**
+ * Lets time pass until nobody is left alone by the sweeper, more than once, since a sweep may itself meet the fault. While a
+ * call stands still it is once: a service token lives 60 s.
+ */
+async function sweepLater(rounds = 3): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    // more than a lease
     clock.advance(16);
     await apps.get("order")!.sweep();
     await apps.get("payment")!.sweep();
@@ -302,7 +305,7 @@ describe("a request that stands still until the sweeper took its checkout over",
     const { reached, goOn } = park(rpc, phase);
     const stuck = outcomeOf(buy());
     await reached;
-    await sweepLater();
+    await sweepLater(1);
     const taken = await ends(cartId);
     goOn();
     const outcome = await stuck;
@@ -328,7 +331,7 @@ describe("a request that stands still until the sweeper took its checkout over",
     const { reached, goOn } = park(rpc, phase);
     const stuck = buy();
     await reached;
-    await sweepLater();
+    await sweepLater(1);
     expect(await ends(cartId)).toEqual(paid);
     goOn();
     const { order } = await stuck;
@@ -408,7 +411,7 @@ describe("an order that waits for its payment", () => {
       const { reached, goOn } = park(rpc, "before");
       const stuck = outcomeOf(pay(checkoutId));
       await reached;
-      await sweepLater();
+      await sweepLater(1);
       goOn();
       expect(["CHECKOUT_IN_PROGRESS", "CHECKOUT_INTERRUPTED"]).toContain(String(await stuck));
       const [hold] = await superuser.sql.unsafe(
@@ -427,7 +430,7 @@ describe("an order that waits for its payment", () => {
     const ending = park("EndOrderPayment", "before");
     const declined = outcomeOf(pay(checkoutId, "tok_declined"));
     await ending.reached;
-    await sweepLater();
+    await sweepLater(1);
     const paying = park("AuthorizePayment", "before");
     const second = pay(checkoutId);
     await paying.reached;
@@ -475,6 +478,26 @@ describe("a paid order", () => {
       expect(await ends(cartId)).toMatchObject({ order: "CANCELLED", hold: "returned", charge: "refunded" });
       await cancel(order!.id, orderSecret!);
       expect(await ends(cartId)).toMatchObject({ order: "CANCELLED", hold: "returned", charge: "refunded" });
+    },
+  );
+});
+
+describe("an order that is paid and cancelled before its checkout has ended", () => {
+  const cuts = cross(afterMoney).filter(([rpc, phase]) => rpc !== "MarkOrderPaid" || phase === "after");
+  test.each(cuts)(
+    "at %s, %s it acted, gives units and money back, and the checkout ends",
+    async (rpc, phase) => {
+      const { cartId, buy, cancel } = await buyer("WELCOME");
+      plan = { rpc, phase };
+      const { order, orderSecret } = await buy();
+      await cancel(order!.id, orderSecret!);
+      await sweepLater();
+      const state = await ends(cartId);
+      expect(state).toMatchObject({ checkout: "COMPLETED", order: "CANCELLED", charge: "refunded" });
+      expect(["released", "returned"]).toContain(state.hold!);
+      expect(state.cart).toBe("CONVERTED");
+      const replayed = await buy();
+      expect(replayed.order!.id).toBe(order!.id);
     },
   );
 });

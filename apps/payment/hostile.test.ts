@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CreateRefundRequestSchema, PaymentService, RefundState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { createKernel } from "@mall/kernel/app";
+import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { faultInfo } from "@mall/kernel/fault";
 import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
@@ -34,11 +35,8 @@ function instance(over: (fake: PaymentProvider) => Partial<PaymentProvider>): De
     ...{ env: {}, db: mall.db, clock: mall.clock, background: () => {} },
     registry: { transport: () => ({}), fetch: () => ({}) },
   };
-  const env = {
-    ...{ MALL_ENV: "test", MALL_MASTER_KEY: masterKey, LOG_LEVEL: "silent", CURRENCY: "USD" },
-    ...{ IDEMPOTENCY_TTL_SECONDS: 86_400, PUBLIC_URL: "", SWEEP_INTERVAL_MS: 1000 },
-  };
-  const kernel = createKernel("payment", resources as never, env as never);
+  const env = parseEnv(baseEnv, { MALL_ENV: "test", MALL_MASTER_KEY: masterKey, LOG_LEVEL: "silent" });
+  const kernel = createKernel("payment", resources as never, env);
   const fake = fakeProvider(mall.db, mall.clock);
   const provider = { ...fake, ...over(fake) };
   return { ...kernel, provider, currency: "USD", openTtlSeconds: 3600, refundAnswer };

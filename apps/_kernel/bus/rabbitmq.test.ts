@@ -150,6 +150,29 @@ function specifics(url: string): void {
     expect(taken).toBe(attemptsMax);
   });
 
+  test("does not count what a consumer could not handle for want of a neighbour", async () => {
+    const prefix = newPrefix();
+    let calls = 0;
+    const buried = await listening(prefix, async () => {
+      if (++calls <= 3 * attemptsMax) throw fault("unavailable", "SERVICE_UNAVAILABLE", "away");
+    });
+    await busWith(prefix).publish([toUser(eventOf("patient"))]);
+    await until(() => calls > 3 * attemptsMax);
+    expect(buried).toEqual([]);
+  });
+
+  test("keeps the last reason of a consumer that refuses a message 10 times", async () => {
+    const prefix = newPrefix();
+    let calls = 0;
+    const buried = await listening(prefix, async () => {
+      throw new Error(`refused ${++calls}`);
+    });
+    await busWith(prefix).publish([toUser(eventOf("refused"))]);
+    await until(() => buried.length > 0);
+    expect(buried).toMatchObject([{ message: { subject: "refused" }, error: `refused ${attemptsMax}` }]);
+    expect(calls).toBe(attemptsMax);
+  });
+
   test("keeps a message that is no event at all, as it came", async () => {
     const prefix = newPrefix();
     const buried = await listening(prefix, async () => {

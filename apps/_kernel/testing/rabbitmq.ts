@@ -46,6 +46,15 @@ async function environment(folder: string, [port, distPort, epmdPort]: readonly 
   };
 }
 
+/** Ends the port mapper that Erlang left behind; it refuses as long as it thinks that the server lives. */
+async function endPortMapper(env: Record<string, string | undefined>): Promise<void> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const kill = Bun.spawn(["epmd", "-kill"], { env, stdout: "ignore", stderr: "ignore" });
+    if ((await kill.exited) === 0) return;
+    await Bun.sleep(100);
+  }
+}
+
 async function start(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "mall-rabbitmq-"));
   const ports = await freePorts(3);
@@ -61,8 +70,7 @@ async function start(): Promise<string> {
     child.kill("SIGTERM");
     const isLate = await Promise.race([child.exited, Bun.sleep(15_000).then(() => "late")]);
     if (isLate === "late") child.kill("SIGKILL");
-    // the port mapper that Erlang left behind
-    await Bun.spawn(["epmd", "-kill"], { env, stdout: "ignore", stderr: "ignore" }).exited;
+    await endPortMapper(env);
     await rm(folder, { recursive: true, force: true });
   });
   for (const givenUpAtMs = Date.now() + startMsMax; !(await isOpen(ports[0]!)); await Bun.sleep(100)) {

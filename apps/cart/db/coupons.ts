@@ -90,7 +90,7 @@ const redeem = sqlStatement<{ code: string; checkoutId: string; currency: string
       on conflict do nothing
       returning code
     )
-    update "cart".coupons c set redeemed = c.redeemed + 1 from taken where c.code = taken.code
+    update "cart".coupons c set redeemed = c.redeemed + 1 where c.code = (select code from taken)
     returning c.code, c.amount, c.currency, c.redemption_limit, c.redeemed, c.expires_at, c.created_at`,
 );
 
@@ -138,7 +138,7 @@ const release = sqlStatement<{ checkoutId: string; now: Date }, object>(
         where known.state = 'redeemed'
       returning code
     ), given as (
-      select c.code, c.redeemed from "cart".coupons c join released on released.code = c.code for update of c
+      select code, redeemed from "cart".coupons where code = (select code from released) for update
     )
     update "cart".coupons c set redeemed = given.redeemed - 1 from given where c.code = given.code`,
 );

@@ -142,6 +142,9 @@ async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promis
 /** Goes on from what is known about the payment. */
 async function afterPayment(deps: Deps, checkout: Checkout, payment: Payment): Promise<PayResult> {
   if (payment.state === PaymentState.CAPTURED) return finish(deps, checkout);
+  // the order was paid, and its money went back since: the checkout is as complete as it would be before that
+  if (payment.state === PaymentState.REFUNDED && (await orderOf(deps, checkout))?.paidAt)
+    return finish(deps, checkout);
   if (payment.state === PaymentState.AUTHORIZED) {
     const { payment: taken } = await deps.rpc.payment.capturePayment(
       { paymentId: checkout.paymentId },

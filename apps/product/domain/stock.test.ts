@@ -1,34 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { faultInfo } from "@mall/kernel/fault";
 import { type Id, idOf } from "@mall/kernel/id";
-import { type HoldState, isHeld } from "./hold";
 import { availableOf, checkLines, type Stock } from "./stock";
 
-const now = new Date("2026-01-01T12:00:00.000Z");
-const after = (ms: number) => new Date(now.getTime() + ms);
-const uuid = "00000000-0000-7000-8000-000000000000";
 const variant = (n: number): Id<"var"> => idOf("var", `00000000-0000-7000-8000-00000000000${n}`);
 const stock = (n: number, over: Partial<Stock> = {}): [string, Stock] => [
   variant(n),
   { variantId: variant(n), trackInventory: true, sold: true, onHand: 5, reserved: 2, version: 1, ...over },
 ];
-
-describe("a hold", () => {
-  const states: HoldState[] = ["active", "claimed", "released", "expired"];
-  const ends: [string, Date | undefined, boolean][] = [
-    ["no end", undefined, true],
-    ["an end ahead", after(1), true],
-    ["its end now", now, false],
-    ["its end behind", after(-1), false],
-  ];
-
-  for (const state of states) {
-    test.each(ends)(`that is ${state} with %s`, (_, expiresAt, isAhead) => {
-      const hold = { id: idOf("hold", uuid), checkoutId: idOf("chk", uuid), state, expiresAt };
-      expect(isHeld(hold, now)).toBe(state === "active" && isAhead);
-    });
-  }
-});
 
 describe("lines", () => {
   const refusalOf = (lines: [number, number][], ...stocks: [string, Stock][]) => {
