@@ -171,7 +171,8 @@ export interface AppParts {
   routes?: (app: Hono) => void;
   /** What the service itself has to do from time to time. */
   sweep?: () => Promise<void>;
-  interceptors?: readonly Interceptor[];
+  /** Sheds calls that are too many, before they have cost anything. */
+  admission?: Interceptor;
 }
 
 /** Whether the database answers and is migrated. */
@@ -237,7 +238,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const rpc = createRpcServer({
     implementations: parts.implementations,
     gate: requestGate({ verifyAccessToken, serviceTokens: kernel.serviceTokens, clock: kernel.clock }),
-    interceptors: [validation, kernel.answers.interceptor, ...(parts.interceptors ?? [])],
+    interceptors: [validation, ...(parts.admission ? [parts.admission] : []), kernel.answers.interceptor],
     log,
   });
   const app = new Hono();

@@ -105,7 +105,7 @@ export function openBrowser(gateways: readonly string[]): Browser {
         );
       const waitMs = answer.status === 0 ? 100 : Number(answer.headers.get("retry-after") ?? 1) * 1000;
       // not from the seed: how often somebody waits is not an operation
-      await Bun.sleep(waitMs * (0.5 + Math.random() / 2));
+      await Bun.sleep(waitMs * (1 + Math.random() / 2));
     }
   }
 

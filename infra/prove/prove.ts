@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { root } from "../repository";
 import { type Cluster, forgetLogs, startCluster } from "./cluster";
 import { checkInvariants, untilSettled } from "./invariants";
-import { type Context, type Form, type Proof, Violation } from "./proof";
+import { type Context, type Form, must, type Proof, Violation } from "./proof";
 import { proofs } from "./proofs/all";
 import type { ProviderName } from "./provider";
 import { randomOf } from "./random";
@@ -58,10 +58,13 @@ async function prove(proof: Proof, cluster: Cluster, { form, seed }: Options): P
     log: (line) => console.log(`   ${line} (${elapsed().toFixed(1)} s)`),
   };
   try {
+    const crashes = cluster.nodes.map((node) => node.crashes);
     const result = await proof.run(context);
     cluster.tap.clear();
     const settledMs = await untilSettled(cluster);
     await checkInvariants(cluster);
+    for (const [i, node] of cluster.nodes.entries())
+      must(node.crashes === crashes[i], `${node.name} ended although nobody killed it`);
     const missed = unfired(result);
     const failure = missed === undefined ? "" : `it never happened: ${missed}`;
     context.log(

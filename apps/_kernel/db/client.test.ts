@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { createConnection, createServer, type Socket } from "node:net";
 import { sql } from "drizzle-orm";
+import { faultInfo } from "../fault";
 import { testDatabase } from "../testing/database";
-import { databaseCode, openDb } from "./client";
+import { databaseCode, databaseFault, openDb } from "./client";
 
 /** A database behind connections that can be cut. */
 async function cuttable(url: string) {
@@ -102,3 +103,13 @@ test.each([99, 100, 101, 201])(
   },
   60_000,
 );
+
+test("a database that cannot be reached is told as such, whatever the driver calls it", () => {
+  const codes = ["CONNECTION_CLOSED", "ECONNREFUSED", "ECONNRESET", "EPIPE", "57P01", "57P02", "57P03"];
+  for (const code of codes) {
+    const told = databaseFault(Object.assign(new Error("lost"), { code }));
+    expect(faultInfo(told)?.reason).toBe("DATABASE_UNAVAILABLE");
+  }
+  const other = Object.assign(new Error("a bug"), { code: "42601" });
+  expect(databaseFault(other)).toBe(other);
+});

@@ -163,15 +163,9 @@ export function openDb(options: ConnectOptions): Db {
 }
 
 const busy = new Set([
-  ...["55P03", "57014", "53300", "53100", "57P01", "57P03"],
-  ...[
-    "CONNECT_TIMEOUT",
-    "CONNECTION_CLOSED",
-    "CONNECTION_ENDED",
-    "CONNECTION_DESTROYED",
-    "ECONNREFUSED",
-    "ECONNRESET",
-  ],
+  ...cut,
+  ...["55P03", "57014", "53300", "53100", "57P01", "57P02", "57P03"],
+  ...["CONNECT_TIMEOUT", "CONNECTION_ENDED", "ECONNREFUSED"],
 ]);
 
 /** Turns an unreachable, full or blocked database into a 503 the client may retry; other errors stay as they are. */

@@ -185,6 +185,11 @@ async function settle(context: Context, late: readonly Parked["rule"][]): Promis
  * Every checkout has an end 30 s after the processes are back, and all books agree, also after the late calls.
  *
  * Counts (rounds of 48 boundaries × 7 victims): short 1, all crashes before one wait; default 1; full 4.
+ *
+ * Seen failing: when an undo did not yet refuse a do that comes after it, late calls left "an order waits for payment
+ * exactly when its checkout does: 4 times", an active hold without an order and 4 carts locked for failed checkouts;
+ * without the sequence of BeginOrderPayment and EndOrderPayment, a late begin left "not finished 30 s after the faults
+ * ended: 3 … PENDING_PAYMENT", orders that nobody could cancel.
  */
 export const crashSweep: Proof = {
   id: 5,

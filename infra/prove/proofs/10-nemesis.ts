@@ -52,6 +52,10 @@ async function mustBeKept({ sql }: Cluster, promised: readonly Promised[]): Prom
  * books agree to the cent. The same seed issues the same operations: the digest in the notes.
  *
  * Seconds: short 20, default 120, full 300.
+ *
+ * Seen failing: without BeginOrderPayment an order was cancelled while its payment ran: "not finished 30 s after the
+ * faults ended: checkout … ORDERED", paid and never to be completed; and without `untilCut` (apps/_kernel/db/client.ts) a
+ * crash of PostgreSQL ended processes: "product-1 ended by itself".
  */
 export const nemesis: Proof = {
   id: 10,
