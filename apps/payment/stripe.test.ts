@@ -472,7 +472,8 @@ describe("money at Stripe", () => {
     );
     for (let n = 0; n < 3; n++) await sweepAfter(10);
     const made = results.filter((result) => result.status === "fulfilled").length;
-    expect(made).toBeGreaterThan(40);
+    // 30 of the largest come to what there is
+    expect(made).toBeGreaterThanOrEqual(30);
     expect(made).toBeLessThan(100);
     await expectAgreement(asked);
   });
