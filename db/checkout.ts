@@ -10,6 +10,7 @@ export interface OwedAnswer {
   scope: string;
   rpc: string;
   key: string;
+  owner?: string;
 }
 
 /** Runs through the purchase of a cart: the state of the saga. */

@@ -1,5 +1,17 @@
 import { sql } from "drizzle-orm";
-import { bigint, check, index, integer, jsonb, pgSchema, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  boolean,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { instant, kernelTables } from "./kernel";
 
@@ -20,6 +32,9 @@ export interface AddressRow {
   postalCode: string;
   country: string;
 }
+
+/** What went back of payments that had not paid the order then, by payment id; minor units as text. */
+export type EarlyRefundsRow = Record<string, { minor: string; inFull: boolean }>;
 
 /** What was bought, at which price; amounts are minor units of `currency`. */
 export const orders = order.table(
@@ -42,6 +57,18 @@ export const orders = order.table(
     shippingOption: text("shipping_option").notNull(),
     paymentId: idColumn("pay")("payment_id"),
     cancelReason: text("cancel_reason").notNull().default(""),
+    /** When it is cancelled by itself; null while it is being paid and once it is not unpaid any more. */
+    expiresAt: instant("expires_at"),
+    /** Of the last call that began or ended a payment; earlier ones that arrive later are refused. */
+    paymentSequence: integer("payment_sequence").notNull().default(0),
+    /** What went back of the payment that paid it. */
+    refundedTotal: amount("refunded_total").default(sql`0`),
+    /** Null when there is none. */
+    earlyRefunds: jsonb("early_refunds").$type<EarlyRefundsRow>(),
+    /** When units and money of a cancelled order go back next; null when nothing has to. */
+    undoDueAt: instant("undo_due_at"),
+    /** Times the sweeper tried that. */
+    undoAttempts: integer("undo_attempts").notNull().default(0),
     version: integer("version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
     paidAt: instant("paid_at"),
@@ -49,6 +76,16 @@ export const orders = order.table(
   },
   (t) => [
     index("orders_by_user").on(t.userId, t.id.desc()),
+    index("orders_expiring").on(t.expiresAt).where(sql`${t.expiresAt} is not null`),
+    index("orders_to_undo").on(t.undoDueAt).where(sql`${t.undoDueAt} is not null`),
+    check("orders_expiry", sql`${t.expiresAt} is null or ${t.state} = 'PENDING_PAYMENT'`),
+    check("orders_undo", sql`${t.undoDueAt} is null or ${t.state} = 'CANCELLED'`),
+    check("orders_cancelled", sql`(${t.state} = 'CANCELLED') = (${t.cancelledAt} is not null)`),
+    check(
+      "orders_state_paid",
+      sql`case ${t.state} when 'CANCELLED' then true when 'PENDING_PAYMENT' then ${t.paidAt} is null else ${t.paidAt} is not null end`,
+    ),
+    check("orders_refunded", sql`${t.refundedTotal} between 0 and ${t.total}`),
     check(
       "orders_total",
       sql`${t.total} = ${t.subtotal} - ${t.discountTotal} + ${t.shippingTotal} + ${t.taxTotal}`,
@@ -78,17 +115,25 @@ export const orderLines = order.table(
   ],
 );
 
-/** Timeline of an order; append-only. */
+/** Each order id is used once: by its order, or by the undo of a checkout that came first. */
+export const orderIds = order.table("order_ids", {
+  id: idColumn("ord")("id").primaryKey(),
+  abandoned: boolean("abandoned").notNull(),
+});
+
+/** Timeline of an order; append-only. A version of an order has at most one entry. */
 export const orderEvents = order.table(
   "order_events",
   {
     id: uuid("id").primaryKey(),
     orderId: idColumn("ord")("order_id").notNull(),
+    /** Version of the order after it. */
+    sequence: integer("sequence").notNull(),
     kind: text("kind").notNull(),
     detail: text("detail").notNull().default(""),
     at: instant("at").notNull(),
   },
-  (t) => [index("order_events_by_order").on(t.orderId, t.id)],
+  (t) => [uniqueIndex("order_events_by_order").on(t.orderId, t.sequence)],
 );
 
 export const { outbox, inbox, deadLetters, idempotency } = kernelTables(order);

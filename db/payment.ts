@@ -82,7 +82,7 @@ export const refunds = payment.table(
     currency: text("currency").notNull(),
     reason: text("reason").notNull(),
     /** Idempotency key whose answer is still to be written, of the request that asked for the refund. */
-    owes: jsonb("owes").$type<{ scope: string; rpc: string; key: string }>(),
+    owes: jsonb("owes").$type<{ scope: string; rpc: string; key: string; owner?: string }>(),
     /** When the sweeper asks the provider again; null once the outcome is known. */
     dueAt: instant("due_at"),
     attempts: integer("attempts").notNull().default(0),

@@ -119,6 +119,8 @@ export const holds = product.table(
     state: text("state").notNull(),
     /** When it ends by itself; null = never. */
     expiresAt: instant("expires_at"),
+    /** Of the last call that set the end; earlier ones that arrive later are refused. */
+    sequence: integer("sequence").notNull().default(0),
     createdAt: instant("created_at").notNull(),
     /** When it left `active`. */
     endedAt: instant("ended_at"),

@@ -108,7 +108,11 @@ function startCron(base: string, intervalMs: number): () => void {
 
 const startedMs = performance.now();
 const given: EnvSource = { MALL_ENV: "dev", LOG_LEVEL: "warn", ...process.env };
-const { SWEEP_INTERVAL_MS } = parseEnv(baseEnv, given);
+const { SWEEP_INTERVAL_MS, BUS } = parseEnv(baseEnv, given);
+if (BUS === "rabbitmq") {
+  console.error("BUS: Workers cannot run rabbitmq; take qstash or local");
+  process.exit(1);
+}
 const port = Number(given.PORT ?? gatewayPort);
 if (await isTaken(port)) {
   console.error(`port ${port} is taken; set PORT to another one`);

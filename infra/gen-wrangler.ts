@@ -57,16 +57,27 @@ export function deployOrder(): WorkerName[] {
 const scriptName = (name: WorkerName, environment: EnvironmentName): string =>
   environment === "dev" ? `mall-${name}` : `mall-${name}-${environment}`;
 
+/** What every service needs to publish on QStash and to know its deliveries. */
+const qstashSecrets = ["QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"];
+
 /** The keys that wrangler does not inherit from the top level. */
-function environmentOf(name: WorkerName, environment: EnvironmentName, bindings: readonly ServiceName[]) {
-  const given: Deployment = deployment[environment];
+function environmentOf(
+  name: WorkerName,
+  environment: EnvironmentName,
+  bindings: readonly ServiceName[],
+  given: Deployment,
+) {
   const own = { vars: { ...given.vars, MALL_ENV: environment } };
   const services = bindings.map((other) => ({
     binding: other.toUpperCase(),
     service: scriptName(other, environment),
   }));
   // dev has a key in the code; wrangler refuses to forget the others
-  const secrets = environment === "dev" ? {} : { secrets: { required: ["MALL_MASTER_KEY"] } };
+  const required = [
+    ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
+    ...(given.vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
+  ];
+  const secrets = required.length > 0 ? { secrets: { required } } : {};
   if (name === "gateway")
     return { ...own, ...secrets, services, ...(given.routes.length > 0 ? { routes: given.routes } : {}) };
   return {
@@ -90,7 +101,11 @@ const gatewayOnly = {
 };
 
 /** The wrangler configuration of a Worker; dev is its top level. `bindings` other than its own serve a first deploy. */
-export function wranglerConfig(name: WorkerName, bindings: readonly ServiceName[] = bindingsOf(name)) {
+export function wranglerConfig(
+  name: WorkerName,
+  bindings: readonly ServiceName[] = bindingsOf(name),
+  deployments: Record<EnvironmentName, Deployment> = deployment,
+) {
   const [top, ...others] = environmentNames;
   return {
     $schema: "../node_modules/wrangler/config-schema.json",
@@ -103,9 +118,12 @@ export function wranglerConfig(name: WorkerName, bindings: readonly ServiceName[
     preview_urls: false,
     observability: { enabled: true },
     ...(name === "gateway" ? gatewayOnly : {}),
-    ...environmentOf(name, top!, bindings),
+    ...environmentOf(name, top!, bindings, deployments[top!]),
     env: Object.fromEntries(
-      others.map((environment) => [environment, environmentOf(name, environment, bindings)]),
+      others.map((environment) => [
+        environment,
+        environmentOf(name, environment, bindings, deployments[environment]),
+      ]),
     ),
   };
 }

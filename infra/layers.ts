@@ -258,7 +258,7 @@ export function undeclaredImports(
 ): string[] {
   const folder = packageOf(file);
   const declared = new Set(Object.keys(manifests.get(folder)?.dependencies ?? {}));
-  const isTool = folder === "" || file.endsWith(".test.ts");
+  const isTool = folder === "" || file.endsWith(".test.ts") || file.startsWith("apps/mall/e2e/");
   if (isTool) for (const name of Object.keys(manifests.get("")?.devDependencies ?? {})) declared.add(name);
   const names = importsOf(source).flatMap(({ spec }) => /^(?:@[^/]+\/)?[^/]+/.exec(spec)?.[0] ?? []);
   const missing = [...new Set(names)].filter((name) => {

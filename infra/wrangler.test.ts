@@ -71,6 +71,19 @@ describe("the Worker configurations", () => {
     }
   });
 
+  test("ask for the secrets of QStash where it carries the events", async () => {
+    const production = { ...deployment.production, vars: { BUS: "qstash" } };
+    const required = (name: WorkerName, environment: string) => {
+      const config = wranglerConfig(name, undefined, { ...deployment, production });
+      return (sectionOf(config as Config, environment) as { secrets?: { required: string[] } }).secrets
+        ?.required;
+    };
+    const secrets = ["QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"];
+    expect(required("user", "production")).toEqual(["MALL_MASTER_KEY", ...secrets]);
+    expect(required("user", "test")).toEqual(["MALL_MASTER_KEY"]);
+    expect(required("gateway", "production")).toEqual(["MALL_MASTER_KEY"]);
+  });
+
   test("show only the gateway to the internet", async () => {
     for (const name of workerNames) {
       const config = await fileOf(name);

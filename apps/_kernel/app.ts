@@ -77,7 +77,7 @@ export interface MallApp {
   /** Handles one event as if the bus had brought it: a second time it has no effect. Faults as its consumer has them. */
   handle(event: unknown): Promise<void>;
   /** What is done from time to time, each by itself: publishing events, finishing what crashed, deleting what expired. */
-  readonly duties: readonly (() => Promise<void>)[];
+  readonly duties: readonly (() => Promise<unknown>)[];
   /** Does all of it now; rejects when a part of it failed, after the others are done. */
   sweep(): Promise<void>;
 }
@@ -171,7 +171,8 @@ export interface AppParts {
   routes?: (app: Hono) => void;
   /** What the service itself has to do from time to time. */
   sweep?: () => Promise<void>;
-  interceptors?: readonly Interceptor[];
+  /** Sheds calls that are too many, before they have cost anything. */
+  admission?: Interceptor;
 }
 
 /** Whether the database answers and is migrated. */
@@ -222,7 +223,7 @@ function cleaning(kernel: Kernel): () => Promise<void> {
 }
 
 /** Runs all, and rejects with the first failure when the last has ended. */
-async function runAll(works: readonly (() => Promise<void>)[]): Promise<void> {
+async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void> {
   const results = await Promise.allSettled(works.map((work) => work()));
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
@@ -237,7 +238,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const rpc = createRpcServer({
     implementations: parts.implementations,
     gate: requestGate({ verifyAccessToken, serviceTokens: kernel.serviceTokens, clock: kernel.clock }),
-    interceptors: [validation, kernel.answers.interceptor, ...(parts.interceptors ?? [])],
+    interceptors: [validation, ...(parts.admission ? [parts.admission] : []), kernel.answers.interceptor],
     log,
   });
   const app = new Hono();
@@ -248,10 +249,10 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   app.route("/", restRoutes(rpc));
   problemAnswers(app, log);
   const own = parts.sweep;
-  const duties = [
+  const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
     ...(own ? [() => own()] : []),
-    kernel.answers.clean,
+    async () => void (await kernel.answers.clean()),
     cleaning(kernel),
   ];
   return {

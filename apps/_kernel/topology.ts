@@ -37,6 +37,7 @@ export const calls: Record<CallerName, readonly ServiceName[]> = {
 export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.UserRegistered": ["user"],
   "mall.order.v1.OrderCancelled": ["checkout"],
+  "mall.payment.v1.PaymentRefunded": ["order"],
 };
 
 /** The service that owns a proto package or a full RPC path ("/mall.cart.v1.CartService/AddItem"). */

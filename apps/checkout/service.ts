@@ -7,10 +7,10 @@ import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import openapi from "@mall/gen/openapi/checkout.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
-import { admission } from "./application/admit";
 import { sweep } from "./application/sweep";
 import type { Deps } from "./deps";
 import { checkoutEnv } from "./env";
+import { purchaseAdmission } from "./transport/admission";
 import { encodeAnswer } from "./transport/codec";
 import { checkoutConsumers } from "./transport/events";
 import { checkoutRpc } from "./transport/rpc";
@@ -30,13 +30,13 @@ export function createCheckoutService(resources: Resources): MallApp {
     },
     encodeAnswer,
     currency: env.CURRENCY,
-    admit: admission(env.CHECKOUT_CONCURRENCY),
     unpaidOrderTtlSeconds: env.UNPAID_ORDER_TTL_SECONDS,
     holdTtlSeconds: Math.min(env.HOLD_TTL_SECONDS ?? Infinity, env.UNPAID_ORDER_TTL_SECONDS),
   };
   return createApp(kernel, {
     implementations: [checkoutRpc(deps)],
     consumers: checkoutConsumers(deps),
+    admission: purchaseAdmission(env.CHECKOUT_CONCURRENCY),
     migrations: journal.entries.length,
     openapi,
     sweep: sweep(deps),

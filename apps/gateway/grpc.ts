@@ -1,5 +1,5 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { Registry } from "@mall/kernel/registry/port";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
@@ -26,6 +26,14 @@ const pick = (from: Headers, names: readonly string[]): Headers => {
   return header;
 };
 
+/** A service's error with the headers that clients are to see; Connect passes on none of those it received. */
+function refusal(thrown: unknown): ConnectError {
+  const error = ConnectError.from(thrown);
+  const passed = new ConnectError(error.rawMessage, error.code, pick(error.metadata, returned));
+  passed.details = error.details;
+  return passed;
+}
+
 /**
  * gRPC at the edge. Trailers do not pass Bun's fetch, so unlike everything else a gRPC call is decoded here and goes
  * on through the registry's transport.
@@ -40,13 +48,10 @@ export const grpcProxy = (registry: Registry) => (router: ConnectRouter) => {
         const header = pick(context.requestHeader, forwarded);
         header.set("x-request-id", requestIdOf(context.requestHeader));
         const timeoutMs = Math.min(context.timeoutMs() ?? limits.timeoutMs, limits.timeoutMsMax);
-        const response = await transport.unary(
-          method as DescMethodUnary,
-          context.signal,
-          timeoutMs,
-          header,
-          message,
-        );
+        const unary = method as DescMethodUnary;
+        const response = await transport
+          .unary(unary, context.signal, timeoutMs, header, message)
+          .catch((error) => Promise.reject(refusal(error)));
         pick(response.header, returned).forEach(
           (value, name) => void context.responseHeader.set(name, value),
         );

@@ -5,9 +5,10 @@ import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { migrate } from "@mall/kernel/db/migrate";
 import type { EnvSource } from "@mall/kernel/env";
-import { serviceNames } from "@mall/kernel/topology";
+import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
 import { commandDatabase } from "./database";
+import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
 import { buildMall, type Mall } from "./mall";
 import { seedDemo } from "./seed";
 
@@ -18,7 +19,9 @@ const usage = `usage: mall <command>
   admin create <email>        create an administrator, or make an account one
   stock set <sku> <n>         set the units on hand of a SKU
   reconcile stock             compare the stock with its ledger and its holds
-  reconcile payments          compare the payments with the provider's books`;
+  reconcile payments          compare the payments with the books of the provider
+  dlq list [service]          show events that nobody could handle
+  dlq redrive <service> <id|--all>  hand them to their consumers again`;
 
 /** A command that was not understood: exit code 2. */
 class UsageError extends Error {}
@@ -54,6 +57,19 @@ async function setStock(mall: Mall, sku: string | undefined, quantity: string | 
   const stock = await createProductCommands(mall.resourcesOf("product")).setStock(sku, Number(quantity));
   console.log(`${sku}: ${stock.onHand} on hand, ${stock.reserved} reserved`);
   return 0;
+}
+
+function serviceOf(name: string): ServiceName {
+  const known = serviceNames.find((service) => service === name);
+  if (!known) throw new UsageError(`the services are ${serviceNames.join(", ")}`);
+  return known;
+}
+
+async function deadLetters(mall: Mall, [verb, service, id]: string[]): Promise<number> {
+  if (verb === "list") return listDeadLetters(mall, service ? serviceOf(service) : undefined, console.log);
+  if (verb !== "redrive") throw new UsageError("dlq knows list and redrive");
+  if (!service || !id) throw new UsageError("dlq redrive needs a service and an id or --all");
+  return redriveDeadLetters(mall, serviceOf(service), id === "--all" ? "all" : { id }, console.log);
 }
 
 async function reconcileStock(mall: Mall): Promise<number> {
@@ -101,6 +117,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "import") return importFile(mall, [verb ?? "", ...rest].filter(Boolean));
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
+  if (command === "dlq") return deadLetters(mall, [verb ?? "", ...rest]);
   if (command === "reconcile" && verb === "stock") return reconcileStock(mall);
   if (command === "reconcile" && verb === "payments") return reconcilePayments(mall);
   throw new UsageError(`unknown command: ${[command, verb].filter(Boolean).join(" ")}`);

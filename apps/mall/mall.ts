@@ -37,6 +37,8 @@ export interface Mall {
   gateway: { fetch(request: Request): Promise<Response> };
   /** Registers every RPC of every service on a gRPC router. */
   grpcRoutes(router: ConnectRouter): void;
+  /** Hands an event to its consumer as if the bus had brought it. Throws Error for a consumer that does not exist. */
+  handle(consumer: string, event: unknown): Promise<void>;
   /** A client of a service in the name of the command line. */
   client<S extends DescService>(desc: S): Client<S>;
   close(): Promise<void>;
@@ -73,10 +75,14 @@ export function buildMall(env: EnvSource): Mall {
     grpcRoutes: (router) => {
       for (const app of apps) app.rpc.routes(router);
     },
+    handle: async (consumer, event) => {
+      const app = apps.find(({ name }) => name === consumer);
+      if (!app) throw new Error(`there is no service ${consumer}`);
+      await app.handle(event);
+    },
     client: (desc) => clientOf(desc, registry, tokens, clock),
     close: async () => {
-      await bus?.close?.();
-      await Promise.all([...resources.values()].map(({ db }) => db.close()));
+      await Promise.all([...resources.values()].map((own) => own.close()));
     },
   };
 }

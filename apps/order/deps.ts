@@ -1,4 +1,9 @@
+import type { Client } from "@connectrpc/connect";
+import type { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
+import type { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import type { Kernel } from "@mall/kernel/app";
 
 /** What the order service needs. */
-export type Deps = Pick<Kernel, "db" | "clock" | "announce" | "secrets">;
+export interface Deps extends Pick<Kernel, "db" | "clock" | "announce" | "secrets" | "log"> {
+  rpc: { inventory: Client<typeof InventoryService>; payment: Client<typeof PaymentService> };
+}

@@ -34,6 +34,7 @@ export const reasons = {
   COUPON_CODE_TAKEN: ["already_exists", "There is a coupon with this code already."],
   CART_LOCKED: ["aborted", "A checkout of the cart is under way."],
   CART_CONVERTED: ["failed_precondition", "The cart was bought already."],
+  CART_CLAIMED: ["failed_precondition", "The guest's cart was merged into a user's; use that one."],
   CART_EMPTY: ["failed_precondition", "The cart has no lines."],
   CART_LIMIT: ["failed_precondition", "The cart has as many lines as a cart may have."],
   QUANTITY_LIMIT: ["failed_precondition", "The line would hold more units than a line may hold."],
@@ -90,7 +91,7 @@ export const reasons = {
 
 export type Reason = keyof typeof reasons;
 
-const cartWrite: Reason[] = ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED"];
+const cartWrite: Reason[] = ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED", "CART_CLAIMED"];
 const purchase: Reason[] = ["CART_NOT_FOUND", "CART_EMPTY", "ITEM_UNAVAILABLE"];
 const payment: Reason[] = [
   "PAYMENT_METHOD_UNKNOWN",
@@ -112,7 +113,7 @@ export const ownReasons: Record<string, readonly Reason[]> = {
   SetItemQuantity: [...cartWrite, "ITEM_NOT_FOUND"],
   RemoveItem: cartWrite,
   EmptyCart: cartWrite,
-  ClaimCart: ["CART_NOT_FOUND", "CART_LOCKED", "CART_LIMIT"],
+  ClaimCart: ["CART_NOT_FOUND", "CART_LOCKED", "CART_CONVERTED", "CART_LIMIT"],
   ApplyCoupon: [...cartWrite, "COUPON_NOT_APPLICABLE"],
   RemoveCoupon: cartWrite,
   CreateCoupon: ["COUPON_CODE_TAKEN"],
@@ -128,6 +129,7 @@ export const ownReasons: Record<string, readonly Reason[]> = {
     ...purchase,
     "CART_LOCKED",
     "CART_CONVERTED",
+    "CART_CLAIMED",
     "OUT_OF_STOCK",
     "PRICE_CHANGED",
     "HOLD_LIMIT_EXCEEDED",

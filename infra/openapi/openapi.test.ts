@@ -322,6 +322,9 @@ describe("the reasons in the documents", () => {
   /** Refusals that no operation names: beside all operations, between services, of senseless catalogues. */
   const elsewhere = new Set([
     ...["INTERNAL", "ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"],
+    "LOCK_ENDED",
+    "OVERTAKEN",
+    ...["HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["HOLD_ENDED", "HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["ORDER_EXISTS", "ORDER_TOTALS_WRONG", "ORDER_STATE_INVALID"],
     ...["PAYMENT_EXISTS", "PAYMENT_NOT_FOUND", "PAYMENT_STATE_INVALID"],

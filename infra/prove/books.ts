@@ -25,8 +25,10 @@ export async function booksOf({ sql, provider }: Cluster, cartId: string): Promi
   const payments = await sql<{ id: string }[]>`
     select p.id from payment.payments p join checkout.checkouts c on c.order_id = p.order_id
     where c.cart_id = ${uuidOf(cartId)}`;
-  const ours = new Set(payments.map(({ id }) => id));
-  const entries = (await provider.ledger(sql)).filter(({ paymentId }) => ours.has(paymentId));
+  const entries = await provider.ledger(
+    sql,
+    payments.map(({ id }) => id),
+  );
   return {
     completed: checkouts.filter(({ state }) => state === "COMPLETED").length,
     orders: checkouts.filter(({ paid }) => paid).length,

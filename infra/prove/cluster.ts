@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,8 +8,8 @@ import postgres from "postgres";
 import { type CrashablePostgres, startPostgres } from "./database";
 import { stablePorts } from "./ports";
 import { type SupervisedProcess, supervise } from "./process";
-import { type Provider, startProvider } from "./provider";
-import { openTap, type Tap } from "./tap";
+import { type Provider, type ProviderName, providers } from "./provider";
+import { type Door, openTap, type Tap } from "./tap";
 
 export type NodeService = ServiceName | "gateway";
 
@@ -45,6 +45,7 @@ export interface Cluster {
 export interface ClusterOptions {
   /** Processes of each service. */
   copies: number;
+  provider: ProviderName;
 }
 
 const ready = (url: string): Promise<boolean> =>
@@ -64,48 +65,92 @@ function commonEnv(): Record<string, string> {
   return { ...inherited, MALL_ENV: "test", LOG_LEVEL: "warn" };
 }
 
-/** Starts everything. Ends what it started when that fails. */
-export async function startCluster({ copies }: ClusterOptions): Promise<Cluster> {
-  const logFolder = mkdtempSync(join(tmpdir(), "mall-prove-logs-"));
-  mkdirSync(logFolder, { recursive: true });
-  const database = await startPostgres();
-  const provider = await startProvider();
-  const tap = openTap();
-  await migrate(database.url, serviceNames);
-  const sql = postgres(database.url, { max: 4, onnotice: () => {}, fetch_types: false });
-  let env = { ...commonEnv(), DATABASE_URL: database.url, ...provider.env };
-  const own = env;
+interface Place {
+  service: NodeService;
+  name: string;
+  port: number;
+  grpcPort: number;
+  door: Door;
+}
 
+/** Where each process listens, and its door. */
+async function placesFor(copies: number, tap: Tap): Promise<Place[]> {
   const plan = [...serviceNames, "gateway" as const].flatMap((service) =>
     Array.from({ length: copies }, (_, copy) => ({ service, name: `${service}-${copy + 1}` })),
   );
   const ports = await stablePorts(plan.length * 3);
-  const doors = plan.map(({ service }, i) => tap.door(service, ports[3 * i + 2]!, ports[3 * i]!));
-  const urls = Object.fromEntries(
+  return plan.map(({ service, name }, i) => {
+    const [port, grpcPort, doorPort] = ports.slice(3 * i, 3 * i + 3) as [number, number, number];
+    return { service, name, port, grpcPort, door: tap.door(service, doorPort, port) };
+  });
+}
+
+/** `<SVC>_URL` of every service: the doors of its processes. */
+const addressesOf = (places: readonly Place[]): Record<string, string> =>
+  Object.fromEntries(
     serviceNames.map((service) => [
       `${service.toUpperCase()}_URL`,
-      doors
-        .filter((_, i) => plan[i]!.service === service)
-        .map(({ url }) => url)
+      places
+        .filter((place) => place.service === service)
+        .map(({ door }) => door.url)
         .join(","),
     ]),
   );
-  const envOf = (i: number) => {
-    const { service } = plan[i]!;
-    return { ...env, ...urls, SERVICE: service, PORT: `${ports[3 * i]}`, GRPC_PORT: `${ports[3 * i + 1]}` };
-  };
-  const nodes: Node[] = plan.map(({ service, name }, i) => {
-    const node = supervise({
-      name,
-      env: envOf(i),
-      port: ports[3 * i]!,
-      logFolder,
-      onDown: () => doors[i]!.close(),
-      onUp: () => doors[i]!.open(),
-    });
-    return Object.assign(node, { service });
+
+/** Supervised processes at their places. `envOf` is asked at each start. */
+function nodesAt(
+  places: readonly Place[],
+  envOf: (place: Place) => Record<string, string>,
+  logFolder: string,
+) {
+  return places.map((place): Node => {
+    const { name, port, door, service } = place;
+    const onUp = () => door.open();
+    return Object.assign(
+      supervise({ name, port, logFolder, env: envOf(place), onUp, onDown: () => door.close() }),
+      { service },
+    );
   });
+}
+
+/** What a cluster stands on; ended in the opposite order of its start. */
+interface Ground {
+  database: CrashablePostgres;
+  provider: Provider;
+  tap: Tap;
+  sql: postgres.Sql;
+}
+
+async function layGround(providerName: ProviderName, ends: (() => Promise<void>)[]): Promise<Ground> {
+  const database = await startPostgres();
+  ends.push(() => database.stop());
+  const provider = await providers[providerName]();
+  ends.push(() => provider.stop());
+  await migrate(database.url, serviceNames);
+  const sql = postgres(database.url, { max: 4, onnotice: () => {} });
+  ends.push(() => sql.end({ timeout: 1 }));
+  const tap = openTap();
+  ends.push(async () => tap.stop());
+  return { database, provider, tap, sql };
+}
+
+function clusterOn(
+  ground: Ground,
+  places: readonly Place[],
+  ends: readonly (() => Promise<void>)[],
+): Cluster {
+  const { database, provider, tap, sql } = ground;
+  const logFolder = mkdtempSync(join(tmpdir(), "mall-prove-logs-"));
+  const own = { ...commonEnv(), DATABASE_URL: database.url, ...provider.env };
+  const addresses = addressesOf(places);
+  let env: Record<string, string> = own;
+  const envOf = ({ service, port, grpcPort }: Place) => ({
+    ...{ ...env, ...addresses },
+    ...{ SERVICE: service, PORT: String(port), GRPC_PORT: String(grpcPort) },
+  });
+  const nodes = nodesAt(places, envOf, logFolder);
   const nodesOf = (service: NodeService) => nodes.filter((node) => node.service === service);
+  const stopNodes = () => Promise.all(nodes.map((node) => node.stop()));
   const cluster: Cluster = {
     ...{ nodes, nodesOf, tap, postgres: database, sql, provider, logFolder },
     gateways: nodesOf("gateway").map(({ url }) => url),
@@ -120,24 +165,37 @@ export async function startCluster({ copies }: ClusterOptions): Promise<Cluster>
       await Promise.all(nodesOf(service).map((node) => node.kill(downMs)));
     },
     async restart(changed, fresh = false) {
-      await Promise.all(nodes.map((node) => node.stop()));
+      await stopNodes();
       if (fresh) {
         await database.renew();
         await migrate(database.url, serviceNames);
+        await provider.reset();
       }
       env = { ...own, ...changed };
-      for (const [i, node] of nodes.entries()) node.start(envOf(i));
+      for (const [i, node] of nodes.entries()) node.start(envOf(places[i]!));
       await cluster.ready();
     },
     async stop() {
-      await Promise.all(nodes.map((node) => node.stop()));
-      tap.stop();
-      await sql.end({ timeout: 1 });
-      await provider.stop();
-      await database.stop();
+      for (const end of ends.toReversed()) await end();
     },
   };
   return cluster;
+}
+
+/** Starts everything. Ends what it started when that fails. */
+export async function startCluster({ copies, provider }: ClusterOptions): Promise<Cluster> {
+  const ends: (() => Promise<void>)[] = [];
+  try {
+    const ground = await layGround(provider, ends);
+    const cluster = clusterOn(ground, await placesFor(copies, ground.tap), ends);
+    ends.push(async () => void (await Promise.all(cluster.nodes.map((node) => node.stop()))));
+    await ground.provider.open(cluster.gateways[0]!);
+    await cluster.ready();
+    return cluster;
+  } catch (error) {
+    for (const end of ends.toReversed()) await end();
+    throw error;
+  }
 }
 
 /** Deletes the logs of a run that needs no explanation. */

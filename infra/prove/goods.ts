@@ -1,7 +1,7 @@
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { idOf } from "@mall/kernel/id";
-import { buildMall } from "@mall/mall/mall";
 import type { Cluster } from "./cluster";
+import { asOperator } from "./operator";
 import { must } from "./proof";
 
 /** A variant on the shelf. */
@@ -32,15 +32,10 @@ export async function stockShelves(
   );
   const header =
     "Handle,Title,Published,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Variant Price";
-  const mall = buildMall({ ...cluster.env, LOG_LEVEL: "error" });
-  try {
-    const { problems } = await mall
-      .client(ProductService)
-      .importProducts({ csv: [header, ...rows].join("\n") });
-    must(problems.length === 0, () => `the import of ${prefix} failed: ${problems[0]?.detail}`);
-  } finally {
-    await mall.close();
-  }
+  const { problems } = await asOperator(cluster, (mall) =>
+    mall.client(ProductService).importProducts({ csv: [header, ...rows].join("\n") }),
+  );
+  must(problems.length === 0, () => `the import of ${prefix} failed: ${problems[0]?.detail}`);
   const found = await cluster.sql<{ id: string; sku: string }[]>`
     select id, sku from product.variants where sku like ${`${prefix}-%`} order by sku`;
   must(

@@ -8,9 +8,10 @@ import { staticRegistry } from "@mall/kernel/registry/http";
 import { clientOf } from "@mall/kernel/rpc/client";
 import { type CallerName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "@mall/mall/mall";
+import type { Identity } from "./browser";
 import type { Cluster } from "./cluster";
 import { must } from "./proof";
-import type { Identity, Shop } from "./shop";
+import type { Shop } from "./shop";
 
 const clock = () => new Date();
 
@@ -35,7 +36,9 @@ export async function newAdmin({ env }: Cluster, shop: Shop): Promise<Identity> 
   const email = `boss-${crypto.randomUUID()}@example.com`;
   const mall = buildMall({ ...env, LOG_LEVEL: "error" });
   try {
-    const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(email);
+    const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(
+      email,
+    );
     const login = await shop.insist<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
       email,
       password,

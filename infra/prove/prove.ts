@@ -3,19 +3,21 @@ import { parseArgs } from "node:util";
 import { root } from "../repository";
 import { type Cluster, forgetLogs, startCluster } from "./cluster";
 import { checkInvariants, untilSettled } from "./invariants";
-import { type Context, type Form, type Proof, Violation } from "./proof";
+import { type Context, type Form, must, type Proof, Violation } from "./proof";
 import { proofs } from "./proofs/all";
+import type { ProviderName } from "./provider";
 import { randomOf } from "./random";
 import { type Outcome, page, table, unfired } from "./report";
 import { openShop } from "./shop";
 
-const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--write]
+const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--provider fake] [--write]
   --short   what CI runs   --full   the full counts   --write   also write infra/docs/proofs.md`;
 
 interface Options {
   form: Form;
   seed: string;
   only: readonly number[];
+  provider: ProviderName;
   write: boolean;
 }
 
@@ -26,6 +28,7 @@ function readOptions(): Options {
       full: { type: "boolean", default: false },
       only: { type: "string" },
       seed: { type: "string" },
+      provider: { type: "string", default: "stripe" },
       write: { type: "boolean", default: false },
     },
   });
@@ -33,11 +36,13 @@ function readOptions(): Options {
     form: values.full ? "full" : values.short ? "short" : "default",
     seed: values.seed ?? crypto.randomUUID().slice(0, 8),
     only: values.only ? values.only.split(",").map(Number) : proofs.map(({ id }) => id),
+    provider: values.provider === "fake" ? "fake" : "stripe",
     write: values.write,
   };
 }
 
 const copies = 2;
+const failureLengthMax = 4000;
 
 /** Runs one proof and everything that must be true after it. */
 async function prove(proof: Proof, cluster: Cluster, { form, seed }: Options): Promise<Outcome> {
@@ -53,10 +58,13 @@ async function prove(proof: Proof, cluster: Cluster, { form, seed }: Options): P
     log: (line) => console.log(`   ${line} (${elapsed().toFixed(1)} s)`),
   };
   try {
+    const crashes = cluster.nodes.map((node) => node.crashes);
     const result = await proof.run(context);
     cluster.tap.clear();
     const settledMs = await untilSettled(cluster);
     await checkInvariants(cluster);
+    for (const [i, node] of cluster.nodes.entries())
+      must(node.crashes === crashes[i], `${node.name} ended although nobody killed it`);
     const missed = unfired(result);
     const failure = missed === undefined ? "" : `it never happened: ${missed}`;
     context.log(
@@ -64,7 +72,10 @@ async function prove(proof: Proof, cluster: Cluster, { form, seed }: Options): P
     );
     return { id, name, result, failure, seconds: elapsed() };
   } catch (error) {
-    const failure = error instanceof Violation ? error.message : Bun.inspect(error);
+    const failure = (error instanceof Violation ? error.message : Bun.inspect(error)).slice(
+      0,
+      failureLengthMax,
+    );
     context.log(`FAILED: ${failure}\n   answers ${JSON.stringify(shop.tally)}`);
     return { id, name, failure, seconds: elapsed() };
   }
@@ -95,21 +106,18 @@ async function main(): Promise<number> {
   const options = readOptions();
   const startedMs = performance.now();
   console.log(`${options.form} form, seed ${options.seed}`);
-  const cluster = await startCluster({ copies });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => {
-      void cluster.stop().finally(() => process.exit(130));
-    });
-  }
+  let stop = async () => {};
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => void stop().finally(() => process.exit(130)));
+  const cluster = await startCluster({ copies, provider: options.provider });
+  stop = () => cluster.stop();
   try {
-    await cluster.ready();
     const outcomes = await runAll(cluster, options);
     const failed = outcomes.filter(({ failure }) => failure !== "");
     const seconds = (performance.now() - startedMs) / 1000;
     console.log(
       `\n${table(outcomes)}\n\n${options.form} form, seed ${options.seed}, ${Math.round(seconds)} s`,
     );
-    for (const { id, name, failure } of failed) console.log(`\n${id}. ${name} FAILED: ${failure}`);
     if (failed.length > 0) console.log(`\nThe logs are in ${cluster.logFolder}`);
     else await forgetLogs(cluster);
     if (options.write) {

@@ -21,7 +21,7 @@ const cells = ({ id, name, result, failure, seconds }: Outcome): string[] => [
   result ? result.trials.toLocaleString("en") : "",
   Object.entries(result?.faults ?? {})
     .map(([fault, times]) => `${times.toLocaleString("en")} ${fault}`)
-    .join(", "),
+    .join("; "),
   failure ? "FAILED" : "passed",
   `${Math.round(seconds)} s`,
   (result?.notes ?? []).join("; "),

@@ -18,7 +18,9 @@ export interface Tap {
   /** A door to a process on another port of this machine. */
   door(service: string, port: number, targetPort: number): Door;
   rule(options: RuleOptions): Rule;
-  /** Ends all rules. */
+  /** From now on remembers which ids belong to which cart, so that a later rule knows them. */
+  learn(): void;
+  /** Ends all rules, and forgets. */
   clear(): void;
   /** Calls that passed since the start. */
   readonly calls: number;
@@ -34,10 +36,11 @@ export function openTap(): Tap {
   const known = subjects();
   const doors = new Set<Server>();
   let calls = 0;
+  let learning = false;
 
   function look(service: string, { bytes }: Message): Call | undefined {
     calls++;
-    if (rules.size === 0) return undefined;
+    if (rules.size === 0 && !learning) return undefined;
     const text = bytes.toString("latin1");
     const [method = "", path = ""] = text.slice(0, text.indexOf("\r\n")).split(" ", 2);
     return { service, rpc: rpcOf(method, path), ...known.read(text) };
@@ -81,7 +84,11 @@ export function openTap(): Tap {
       rules.add(rule);
       return rule;
     },
+    learn() {
+      learning = true;
+    },
     clear() {
+      learning = false;
       for (const rule of rules) rule.remove();
       known.forget();
     },

@@ -41,13 +41,7 @@ export function parsed(text: string): unknown {
 /** Whether handling failed because of the message itself, so that it will never succeed. */
 export const isMalformed = (error: unknown): boolean => hasReason(error, "VALIDATION");
 
-const passing: readonly Code[] = [
-  Code.Unavailable,
-  Code.DeadlineExceeded,
-  Code.ResourceExhausted,
-  Code.Aborted,
-  Code.Canceled,
-];
+const passing: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted];
 
 /** Whether handling failed for a reason that passes by itself, such as a neighbour or a database that is away. */
 export const isPassing = (error: unknown): boolean =>

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { Session } from "../db/client";
+import type { Db, Session } from "../db/client";
 import { sqlStatement } from "../db/statement";
 import { isEvent } from "./consume";
 
@@ -102,4 +102,39 @@ export function deadLettersOf(schema: string): DeadLetters {
     redriven: async (session, id, now) => (await redriven(session, { id, now })).length === 1,
     refused: async (session, id, error) => void (await refused(session, { id, error: error.slice(0, 500) })),
   };
+}
+
+/** What became of an attempt to redrive a dead letter. */
+export type Redriven =
+  | { kind: "delivered" }
+  | { kind: "unknown" }
+  /** It was delivered before. */
+  | { kind: "done"; at: Date }
+  /** Its consumer could not handle it this time either. */
+  | { kind: "refused"; error: string };
+
+/**
+ * Hands a dead letter to its consumer once more. `handle` has no effect on an event that was handled before, so that
+ * one of several attempts at once, or one after a crash, has the effect.
+ */
+export async function redrive(
+  db: Db,
+  letters: DeadLetters,
+  id: string,
+  handle: (letter: DeadLetter) => Promise<void>,
+  clock: () => Date,
+): Promise<Redriven> {
+  const letter = await letters.find(db, id);
+  if (!letter) return { kind: "unknown" };
+  if (letter.redrivenAt) return { kind: "done", at: letter.redrivenAt };
+  try {
+    await handle(letter);
+  } catch (cause) {
+    const error = cause instanceof Error ? cause.message : String(cause);
+    await letters.refused(db, id, error);
+    return { kind: "refused", error };
+  }
+  const now = clock();
+  if (await letters.redriven(db, id, now)) return { kind: "delivered" };
+  return { kind: "done", at: (await letters.find(db, id))?.redrivenAt ?? now };
 }

@@ -41,6 +41,6 @@ export interface EventBus {
   publish(deliveries: readonly Delivery[]): Promise<Failure[]>;
   /** Begins to bring messages for a service, where that needs more than an HTTP route. */
   listen?(service: ServiceName, inbox: Inbox): Promise<void>;
-  /** Stops listening, waits for what is being handled, and closes connections. */
+  /** Stops listening, waits for what is being handled, and closes connections. A second time it does nothing. */
   close?(): Promise<void>;
 }

@@ -9,7 +9,7 @@ import { errorFields, type Log } from "../log";
 import type { ServiceName } from "../topology";
 import { isEvent, isMalformed, isPassing, parsed } from "./consume";
 import type { Delivery, EventBus, Failure, Inbox } from "./port";
-import { attemptsMax, awayDelayMs, awayMsMax, refusedDelayMs, turnstile, within } from "./timing";
+import { attemptsMax, awayDelayMs, refusedDelayMs, turnstile, within } from "./timing";
 
 export interface RabbitmqOptions {
   url: string;
@@ -27,7 +27,7 @@ const handledAtOnce = 10;
 /** A refused message is kept in hand no longer than this before it goes back. */
 const heldMsMax = 8_000;
 const handleTimeoutMs = 15_000;
-const publishTimeoutMs = 8_000;
+const publishTimeoutMs = 5_000;
 const closeTimeoutMs = 10_000;
 
 /** The names of one consumer on the broker. */
@@ -91,7 +91,8 @@ function outletOf(connection: Connection, prefix: string): Outlet {
       const envelope = { exchange, routingKey: consumer, messageId: id, mandatory: true, durable: true };
       const contentType = "application/cloudevents+json";
       await publisherOf(consumer).send({ ...envelope, contentType }, Buffer.from(body));
-      // what no queue takes comes back before its confirm
+      // what no queue takes comes back before its confirm, but is told a turn later
+      await new Promise((resolve) => setImmediate(resolve));
       if (returned.delete(id)) throw new Error(`no queue takes events for ${consumer}`);
     },
     async close() {
@@ -124,13 +125,22 @@ export function rabbitmqBus({ url, log, backoffMs, prefix = "mall" }: RabbitmqOp
     if (opened) return opened;
     const connection = new Connection({
       url,
-      acquireTimeout: 5_000,
-      connectionTimeout: 5_000,
-      retryHigh: 5_000,
+      acquireTimeout: 3_000,
+      connectionTimeout: 3_000,
+      retryHigh: 3_000,
     });
     connection.on("error", (error) => log("warn", "RabbitMQ is away", errorFields(error)));
     opened = { connection, outlet: outletOf(connection, prefix) };
     return opened;
+  };
+  let closed: Promise<void> | undefined;
+  const end = async () => {
+    if (!opened) return;
+    const { connection, outlet } = opened;
+    const all = Promise.all(consumers.map((consumer) => consumer.close()))
+      .then(() => outlet.close())
+      .then(() => connection.close());
+    await within(closeTimeoutMs, "RabbitMQ", all).catch(() => connection.unsafeDestroy());
   };
   const send = async (delivery: Delivery): Promise<Failure[]> => {
     const { consumer, event } = delivery;
@@ -158,12 +168,8 @@ export function rabbitmqBus({ url, log, backoffMs, prefix = "mall" }: RabbitmqOp
     },
     async close() {
       closing.resolve();
-      if (!opened) return;
-      const { connection, outlet } = opened;
-      const closed = Promise.all(consumers.map((consumer) => consumer.close()))
-        .then(() => outlet.close())
-        .then(() => connection.close());
-      await within(closeTimeoutMs, "RabbitMQ", closed).catch(() => connection.unsafeDestroy());
+      closed ??= end();
+      await closed;
     },
   };
 }
@@ -200,15 +206,14 @@ async function receive(
     await turn(() => within(handleTimeoutMs, "the consumer", inbox.handle(event)));
     return ConsumerStatus.ACK;
   } catch (error) {
-    const isYoung = isEvent(event) && Date.now() - Date.parse(event.time) < awayMsMax;
-    if (isYoung && isPassing(error)) {
-      await pause(awayDelayMs(backoffMs));
+    if (isEvent(event) && isPassing(error)) {
+      await pause(Math.min(awayDelayMs(event.time, Date.now(), backoffMs), heldMsMax));
       // back at the end of the queue, where it does not count as returned
       await outlet.send(service, event.id, Buffer.from(message.body));
       return ConsumerStatus.ACK;
     }
     const attempts = returnsOf(message) + 1;
-    if (isMalformed(error) || isPassing(error) || attempts >= attemptsMax) {
+    if (isMalformed(error) || attempts >= attemptsMax) {
       await inbox.bury(event, error instanceof Error ? error.message : String(error));
       return ConsumerStatus.ACK;
     }

@@ -3,7 +3,7 @@ import { errorFields, type Log } from "../log";
 import type { ServiceName } from "../topology";
 import type { Outbox, Taken, Unpublished } from "./outbox";
 import type { EventBus, Failure } from "./port";
-import { attemptsMax, awayDelayMs, awayMsMax, refusedDelayMs } from "./timing";
+import { attemptsMax, awayDelayMs, refusedDelayMs } from "./timing";
 
 /** Longer than one batch can take; an event that a crash left taken goes out again after it. */
 const leaseSeconds = 20;
@@ -33,7 +33,7 @@ interface Lane {
 /**
  * Publishes the due events of an outbox, at least once each, until none is left. Safe to run in many processes and at
  * any moment. Where publishing waits for the consumer, each consumer has a lane of its own. An event that is refused
- * 10 times, or that nobody takes for a day, becomes a dead letter.
+ * 10 times becomes a dead letter; while nobody is there to take it, it waits.
  */
 export function createRelay(parts: RelayParts): Relay {
   const { outbox, bus } = parts;
@@ -107,8 +107,7 @@ function judge({ clock, backoffMs }: RelayParts, taken: Taken, { kind, error }: 
   });
   const dead: Unpublished = { taken, error: text, counts: true };
   if (kind === "malformed") return dead;
-  if (kind === "away")
-    return now - Date.parse(taken.event.time) < awayMsMax ? retry(awayDelayMs(backoffMs), false) : dead;
+  if (kind === "away") return retry(awayDelayMs(taken.event.time, now, backoffMs), false);
   return taken.attempts < attemptsMax ? retry(refusedDelayMs(taken.attempts, backoffMs), true) : dead;
 }
 

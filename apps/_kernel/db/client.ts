@@ -42,7 +42,11 @@ export interface ConnectOptions {
   settings?: "startup" | "login";
 }
 
-/** Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. */
+/**
+ * Opens postgres.js as every host uses it: limits on time, the service's role, Drizzle's own type parsers. There is no
+ * `max_pipeline`: the driver forgets that a BEGIN which reaches it reserves the connection, and runs the statements of
+ * others inside that transaction, which nobody commits.
+ */
 export function connect(options: ConnectOptions): postgres.Sql {
   const user = decodeURIComponent(new URL(options.url).username);
   const settings = {
@@ -51,7 +55,10 @@ export function connect(options: ConnectOptions): postgres.Sql {
     idle_in_transaction_session_timeout: 15_000,
     ...(options.role && options.role !== user ? { role: options.role } : {}),
   };
+  // the driver's types do not know it
+  const pipeline: object = { max_pipeline: Number.MAX_SAFE_INTEGER };
   return postgres(options.url, {
+    ...pipeline,
     max: options.max ?? 10,
     fetch_types: false,
     connect_timeout: 5,
@@ -84,10 +91,32 @@ const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]
   inTransaction: true,
 });
 
+/** Errors of a statement whose connection has ended, or is about to: the driver then rejects the transaction itself. */
+const cut = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "ECONNRESET",
+  "EPIPE",
+  "ERR_STREAM_DESTROYED",
+]);
+
+/**
+ * Runs `fn` without ever ending when its connection was cut. On an end postgres.js would send ROLLBACK: with no socket
+ * left that is an exception nobody can catch, and it ends the process.
+ */
+async function untilCut<T>(fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    if (cut.has(databaseCode(error))) return new Promise<never>(() => {});
+    throw error;
+  }
+}
+
 async function transact<T>(sql: postgres.Sql, fn: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await sql.begin((tx) => fn(sessionOf(tx, sql.options)))) as T;
+      return (await sql.begin((tx) => untilCut(() => fn(sessionOf(tx, sql.options))))) as T;
     } catch (error) {
       if (attempt < 3 && lostRace(error)) continue;
       throw error;
@@ -134,15 +163,9 @@ export function openDb(options: ConnectOptions): Db {
 }
 
 const busy = new Set([
-  ...["55P03", "57014", "53300", "53100", "57P01", "57P03"],
-  ...[
-    "CONNECT_TIMEOUT",
-    "CONNECTION_CLOSED",
-    "CONNECTION_ENDED",
-    "CONNECTION_DESTROYED",
-    "ECONNREFUSED",
-    "ECONNRESET",
-  ],
+  ...cut,
+  ...["55P03", "57014", "53300", "53100", "57P01", "57P02", "57P03"],
+  ...["CONNECT_TIMEOUT", "CONNECTION_ENDED", "ECONNREFUSED"],
 ]);
 
 /** Turns an unreachable, full or blocked database into a 503 the client may retry; other errors stay as they are. */

@@ -6,6 +6,7 @@ import type { MallApp, Resources } from "../app";
 import type { EventBus } from "../bus/port";
 import { rabbitmqBus } from "../bus/rabbitmq";
 import { rabbitmqUrl } from "../bus/settings";
+import { within } from "../bus/timing";
 import { openDb } from "../db/client";
 import { baseEnv, type EnvSource, parseEnv } from "../env";
 import { errorFields, jsonLog, type Log } from "../log";
@@ -24,23 +25,43 @@ export function hostBus(env: EnvSource): EventBus | undefined {
   return url ? rabbitmqBus({ url, log, backoffMs: parsed.EVENT_BACKOFF_MS }) : undefined;
 }
 
+/** What a process runs a service on, and how that ends. */
+export interface BunResources extends Resources {
+  /** Waits up to 10 s for what goes on after answers, then closes the bus and the connections. */
+  close(): Promise<void>;
+}
+
 /** What a process of one service runs on: its own pool under its own role, the real clock, the bus of the process. */
 export function bunResources(
   name: ServiceName,
   env: EnvSource,
   registry: Registry,
   bus?: EventBus,
-): Resources {
+): BunResources {
   const url = env[`${name.toUpperCase()}_DATABASE_URL`] ?? env.DATABASE_URL;
   if (!url)
     throw new Error(`The environment is not complete:\n  DATABASE_URL: must name a PostgreSQL database`);
+  const db = openDb({ url, role: `mall_${name}`, applicationName: `mall-${name}` });
+  const going = new Set<Promise<unknown>>();
+  const drain = async () => {
+    while (going.size > 0) await Promise.allSettled(going);
+  };
   return {
     env,
-    db: openDb({ url, role: `mall_${name}`, applicationName: `mall-${name}` }),
+    db,
     registry,
     clock: () => new Date(),
     bus,
-    background: () => {},
+    background(work) {
+      going.add(work);
+      const end = () => going.delete(work);
+      work.then(end, end);
+    },
+    async close() {
+      await within(10_000, "background work", drain()).catch(() => {});
+      await bus?.close?.();
+      await db.close();
+    },
   };
 }
 
@@ -84,8 +105,8 @@ export function serveGrpc(
  * function that stops it.
  */
 export function startSweeps(apps: readonly MallApp[], intervalMs: number, log: Log): () => void {
-  const running = new Set<() => Promise<void>>();
-  const start = (app: MallApp, duty: () => Promise<void>) => {
+  const running = new Set<() => Promise<unknown>>();
+  const start = (app: MallApp, duty: () => Promise<unknown>) => {
     if (running.has(duty)) return;
     running.add(duty);
     duty()
@@ -139,7 +160,6 @@ export async function serveService(
     stopSweeps();
     grpc.stop();
     await http.stop();
-    await resources.bus?.close?.();
-    await resources.db.close();
+    await resources.close();
   });
 }

@@ -32,20 +32,27 @@ export interface ServiceTokens {
   callerOf(token: string, reaching?: "call" | "event"): Promise<CallerName>;
 }
 
+/** Event type → who listens to it. */
+type Listeners = Readonly<Record<string, readonly ServiceName[]>>;
+
 /** Whether `self` listens to an event of the caller. */
-const listensTo = (self: CallerName, caller: CallerName): boolean =>
-  Object.entries(subscriptions).some(
+const listensTo = (listeners: Listeners, self: CallerName, caller: CallerName): boolean =>
+  Object.entries(listeners).some(
     ([type, to]) => serviceOfPackage(type) === caller && to.some((name) => name === self),
   );
-
-const mayReach = (self: CallerName, caller: CallerName, reaching: "call" | "event"): boolean =>
-  reaching === "event" ? listensTo(self, caller) : calls[caller].some((name) => name === self);
 
 /**
  * Service tokens with one Ed25519 key a caller, derived from the master key. `self` signs and is the audience it
  * accepts; a caller that the call table does not allow is refused.
  */
-export function serviceTokens(masterKey: string, self: CallerName, clock: () => Date): ServiceTokens {
+export function serviceTokens(
+  masterKey: string,
+  self: CallerName,
+  clock: () => Date,
+  listeners: Listeners = subscriptions,
+): ServiceTokens {
+  const mayReach = (caller: CallerName, reaching: "call" | "event"): boolean =>
+    reaching === "event" ? listensTo(listeners, self, caller) : calls[caller].some((name) => name === self);
   const keys = new Map<CallerName, ReturnType<typeof keyPair>>();
   const keysOf = (caller: CallerName) => {
     const found = keys.get(caller) ?? keyPair(masterKey, caller);
@@ -75,7 +82,7 @@ export function serviceTokens(masterKey: string, self: CallerName, clock: () => 
     async callerOf(token, reaching = "call") {
       const nowMs = clock().getTime();
       const known = accepted.get(token);
-      if (known && known.expiresAtMs > nowMs && mayReach(self, known.caller, reaching)) return known.caller;
+      if (known && known.expiresAtMs > nowMs && mayReach(known.caller, reaching)) return known.caller;
       try {
         const { payload, protectedHeader } = await jwtVerify(
           token,
@@ -93,7 +100,7 @@ export function serviceTokens(masterKey: string, self: CallerName, clock: () => 
         );
         const caller = payload.iss as CallerName;
         // iss must be the key's own name, or one service could speak for another
-        if (caller !== protectedHeader.kid || !mayReach(self, caller, reaching)) throw refuse();
+        if (caller !== protectedHeader.kid || !mayReach(caller, reaching)) throw refuse();
         if (accepted.size > 1000) accepted.clear();
         accepted.set(token, { caller, expiresAtMs: payload.exp! * 1000 });
         return caller;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import {
   CheckoutService,
   CheckoutState,
@@ -16,7 +16,7 @@ import { type FaultCode, fault, faultInfo } from "../fault";
 import type { Actor } from "../identity/actor";
 import { testDatabase } from "../testing/database";
 import { testClock } from "../testing/harness";
-import { requestKey, responseKey } from "./context";
+import { requestKey, responseKey, statusKey } from "./context";
 import { fingerprintOf } from "./fingerprint";
 import {
   type Answer,
@@ -47,7 +47,7 @@ beforeEach(async () => {
   await db.sql.unsafe("delete from checkout.idempotency");
 });
 
-type Handler = (ticket: Ticket, answers: Answers) => Promise<string>;
+type Handler = (ticket: Ticket, answers: Answers, context: HandlerContext) => Promise<string>;
 
 /** What a handler of these tests answers with. */
 const response = (id: string) =>
@@ -67,8 +67,8 @@ function service(key = masterKey) {
   const seal = sealer(key, "checkout/idempotency");
   const answers = createAnswers({ db, store, seal, clock, ttlSeconds: daySeconds, log });
   const handler: { run: Handler } = { run: async () => "" };
-  const run = async (_: unknown, context: { values: { get(key: typeof ticketKey): Ticket | undefined } }) =>
-    response(await handler.run(context.values.get(ticketKey)!, answers));
+  const run = async (_: unknown, context: HandlerContext) =>
+    response(await handler.run(context.values.get(ticketKey)!, answers, context));
   const rpc = createRpcServer({
     implementations: [
       implement(CheckoutService, {
@@ -183,6 +183,16 @@ describe("a key", () => {
     }
     expect((await ask(rpc, { key: "x".repeat(255) })).id).toBe("chk_1");
     expect((await ask(rpc, { key: `!"#$%&'()*+,-./:;<=>?@[\\]^_\`{|}~` })).id).toBe("chk_1");
+  });
+
+  test("is no card number", async () => {
+    const { rpc, handler } = service();
+    handler.run = once([]);
+    for (const key of ["4111111111111111", "order-4111-1111-1111-1111"]) {
+      expect((await ask(rpc, { key })).reason).toBe("VALIDATION");
+    }
+    expect(await rows()).toEqual([]);
+    expect((await ask(rpc, { key: "41111111-1111-4111-8111-111111111111" })).id).toBe("chk_1");
   });
 
   test("belongs to its caller and its RPC", async () => {
@@ -325,6 +335,34 @@ describe("a crash", () => {
     expect((await ask(rpc, {})).reason).toBe("IDEMPOTENCY_KEY_IN_FLIGHT");
     await answers.settle(db, refOf(ticket!), answerOf("chk_late"));
     expect(await ask(rpc, {})).toEqual({ id: "chk_late", isReplay: true });
+  });
+});
+
+describe("a request that a sweeper was faster than", () => {
+  test("answers what every replay will, and not as a replay", async () => {
+    const { rpc, handler, answers } = service();
+    handler.run = async (ticket) => {
+      await db.tx((tx) => answers.take(tx, ticket));
+      await service().answers.settle(db, refOf(ticket), answerOf("chk_of_the_sweeper"));
+      return "chk_of_the_request";
+    };
+    expect(await ask(rpc, {})).toEqual({ id: "chk_of_the_sweeper", isReplay: false });
+    expect(await ask(rpc, {})).toEqual({ id: "chk_of_the_sweeper", isReplay: true });
+  });
+
+  test("answers 202 while nobody knows the outcome, and the end of it later", async () => {
+    const { rpc, handler, answers } = service();
+    let ticket: Ticket | undefined;
+    handler.run = async (given, _, context) => {
+      ticket = given;
+      await db.tx((tx) => answers.take(tx, given));
+      context.values.set(statusKey, 202);
+      return "chk_pending";
+    };
+    expect(await ask(rpc, {})).toEqual({ id: "chk_pending", isReplay: false });
+    expect((await ask(rpc, {})).reason).toBe("IDEMPOTENCY_KEY_IN_FLIGHT");
+    await answers.settle(db, refOf(ticket!), answerOf("chk_end"));
+    expect(await ask(rpc, {})).toEqual({ id: "chk_end", isReplay: true });
   });
 });
 

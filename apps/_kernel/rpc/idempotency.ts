@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type DescMethod, fromBinary, type Message } from "@bufbuild/protobuf";
 import { type ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
+import { holdsCardNumber } from "../card-number";
 import type { Seal } from "../crypto/seal";
 import type { Db, Session, Tx } from "../db/client";
 import { cleanRows, type IdempotencyStore, type KeyRef } from "../db/idempotency";
@@ -11,6 +12,7 @@ import { errorFields, type Log } from "../log";
 import { currentRequest, requestKey, responseKey, statusKey } from "./context";
 import { fingerprintOf } from "./fingerprint";
 import { policyOf } from "./policy";
+import { cardNumberDetail } from "./validate";
 
 /** An answer that a key replays: a message, or a business refusal. */
 export type Answer = { kind: "message"; status: number; message: Uint8Array } | Refusal;
@@ -105,6 +107,10 @@ function readKey(header: Headers): string {
     const detail = "must be 1 to 255 visible ASCII characters";
     throw fault("invalid_argument", "VALIDATION", `The Idempotency-Key ${detail}.`, violation(detail));
   }
+  if (holdsCardNumber(key)) {
+    const sentence = `The Idempotency-Key ${cardNumberDetail}.`;
+    throw fault("invalid_argument", "VALIDATION", sentence, violation(cardNumberDetail));
+  }
   return key;
 }
 
@@ -178,11 +184,17 @@ function records({ db, store, seal, clock, ttlSeconds, log }: AnswersDeps) {
   };
 }
 
+/** What a request that is being answered did with its key. */
+interface Work {
+  taken: boolean;
+  settled: boolean;
+}
+
 /** Idempotency of one service (draft-ietf-httpapi-idempotency-key-header-07, stricter: keys are required). */
 export function createAnswers(deps: AnswersDeps): Answers {
   const { take, settle, keep, recall, clean } = records(deps);
-  /** Tickets whose own request took the key. */
-  const taken = new WeakSet<Ticket>();
+  /** Requests that are being answered, by the owner of their tickets. */
+  const working = new Map<string, Work>();
 
   /** Keeps a refusal that is an answer; the answer that is there already counts more. */
   async function refuse(ticket: Ticket, error: ConnectError): Promise<{ answer: Answer; isReplay: boolean }> {
@@ -191,6 +203,25 @@ export function createAnswers(deps: AnswersDeps): Answers {
     const answer = (await recall(ticket)) ?? refusal;
     const isOwn = answer.kind === "fault" && answer.requestId === refusal.requestId;
     return { answer, isReplay: !isOwn };
+  }
+
+  async function run(request: UnaryCall, next: Next, ticket: Ticket, work: Work) {
+    try {
+      const response = await next(request);
+      if (!work.taken || work.settled || request.contextValues.get(statusKey) === 202) return response;
+      // a sweeper was faster: what it wrote is what every replay gets, so the first answer is the same
+      const stored = await recall(ticket);
+      return stored ? answered(request, stored, false) : response;
+    } catch (error) {
+      if (error !== keyTaken && isStoredRefusal(error)) {
+        const { answer, isReplay } = await refuse(ticket, error as ConnectError);
+        return answered(request, answer, isReplay);
+      }
+      // refused because of what the first request with this key has done: that one's answer counts
+      const first = work.taken ? undefined : await recall(ticket);
+      if (first) return answered(request, first, true);
+      throw error === keyTaken ? inFlight() : error;
+    }
   }
 
   const interceptor: Interceptor = (next) => async (request) => {
@@ -206,26 +237,26 @@ export function createAnswers(deps: AnswersDeps): Answers {
     const known = await recall(ticket);
     if (known) return answered(request, known, true);
     request.contextValues.set(ticketKey, ticket);
+    const work: Work = { taken: false, settled: false };
+    working.set(ticket.owner, work);
     try {
-      return await next(request);
-    } catch (error) {
-      if (error !== keyTaken && isStoredRefusal(error)) {
-        const { answer, isReplay } = await refuse(ticket, error as ConnectError);
-        return answered(request, answer, isReplay);
-      }
-      // refused because of what the first request with this key has done: that one's answer counts
-      const first = taken.has(ticket) ? undefined : await recall(ticket);
-      if (first) return answered(request, first, true);
-      throw error === keyTaken ? inFlight() : error;
+      return await run(request, next, ticket, work);
+    } finally {
+      working.delete(ticket.owner);
     }
   };
 
   return {
     async take(tx, ticket) {
       await take(tx, ticket);
-      taken.add(ticket);
+      const work = working.get(ticket.owner);
+      if (work) work.taken = true;
     },
-    settle,
+    async settle(session, ref, answer) {
+      await settle(session, ref, answer);
+      const work = working.get(ref.owner ?? "");
+      if (work) work.settled = true;
+    },
     abandon: deps.store.abandon,
     interceptor,
     clean,
@@ -261,7 +292,8 @@ export const toFault = (answer: Refusal, replayed = false): ConnectError => {
   return error;
 };
 
-type UnaryCall = Parameters<ReturnType<Interceptor>>[0];
+type Next = ReturnType<Interceptor>;
+type UnaryCall = Parameters<Next>[0];
 
 /** Answers a call with what is stored. */
 function answered(request: UnaryCall, answer: Answer, isReplay: boolean) {
@@ -277,5 +309,5 @@ function answered(request: UnaryCall, answer: Answer, isReplay: boolean) {
     header,
     trailer,
     message: fromBinary(request.method.output, answer.message),
-  } as Awaited<ReturnType<ReturnType<Interceptor>>>;
+  } as Awaited<ReturnType<Next>>;
 }

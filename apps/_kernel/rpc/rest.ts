@@ -8,6 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { type Context, Hono } from "hono";
+import { maskCardNumbers } from "../card-number";
 import { fault, invalid, type Violation } from "../fault";
 import { problemResponse } from "../problem";
 import { readBody } from "./body";
@@ -30,8 +31,8 @@ function fromParameters(rule: HttpRule, c: Context): Input {
   const violations: Violation[] = [];
   for (const [name, values] of Object.entries(query)) {
     const field = known.get(name);
-    if (!field)
-      violations.push({ parameter: name.slice(0, 100), detail: `unknown parameter "${name.slice(0, 100)}"` });
+    const shown = maskCardNumbers(name).slice(0, 100);
+    if (!field) violations.push({ parameter: shown, detail: `unknown parameter "${shown}"` });
     else if (values.length > 1) violations.push({ parameter: name, detail: "is given more than once" });
     else input[name] = parameterValue(field, values[0]!);
   }

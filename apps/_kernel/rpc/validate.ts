@@ -1,7 +1,7 @@
-import { type DescField, type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
-import { reflect } from "@bufbuild/protobuf/reflect";
+import { type DescField, type DescMessage, fromJson, isMessage, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
+import { holdsCardNumber, maskCardNumbers } from "../card-number";
 import { invalid, type Violation } from "../fault";
 import { restInputOf } from "./http-rule";
 
@@ -32,32 +32,64 @@ export function violationsOf(desc: DescMessage, message: unknown): Violation[] {
   }));
 }
 
-/** PostgreSQL stores no NUL character in a text, so no field of the contract takes one. */
-function nulViolations(desc: DescMessage, message: Message, at = "#"): Violation[] {
-  const reflected = reflect(desc, message);
-  return desc.fields.flatMap((field) => {
-    if (!reflected.isSet(field)) return [];
-    const pointer = `${at}/${field.jsonName}`;
-    const value: unknown = reflected.get(field);
-    if (field.fieldKind === "message")
-      return nulViolations(field.message, (value as { message: Message }).message, pointer);
-    const values = field.fieldKind === "list" ? [...(value as Iterable<unknown>)] : [value];
-    return values.flatMap((item, index) => {
-      const itemPointer = field.fieldKind === "list" ? `${pointer}/${index}` : pointer;
-      if (field.fieldKind === "list" && field.message) {
-        return nulViolations(field.message, (item as { message: Message }).message, itemPointer);
-      }
-      const hasNul = typeof item === "string" && item.includes("\0");
-      return hasNul ? [{ pointer: itemPointer, detail: "must not contain the NUL character" }] : [];
-    });
-  });
+/** Calls `visit` with every text of a value, keys of maps too, and its JSON pointer. */
+function visitTexts(
+  value: unknown,
+  desc: DescMessage | undefined,
+  pointer: string,
+  visit: (text: string, pointer: string) => void,
+): void {
+  if (typeof value === "string") visit(value, pointer);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return;
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) visitTexts(item, desc, `${pointer}/${index}`, visit);
+  } else if (desc && isMessage(value)) {
+    for (const field of desc.fields) {
+      visitTexts(fieldValue(value, field), field.message, `${pointer}/${field.jsonName}`, visit);
+    }
+  } else {
+    for (const [key, item] of Object.entries(value)) {
+      const inside = `${pointer}/${escaped(maskCardNumbers(key))}`;
+      visit(key, inside);
+      visitTexts(item, desc, inside, visit);
+    }
+  }
 }
+
+/** The value of a field as the message holds it, undefined when it is not set. */
+function fieldValue(message: object, field: DescField): unknown {
+  const values = message as Record<string, unknown>;
+  if (!field.oneof) return values[field.localName];
+  const chosen = values[field.oneof.localName] as { case?: string; value?: unknown };
+  return chosen.case === field.localName ? chosen.value : undefined;
+}
+
+/** Fields whose texts may look like card numbers: columns of barcodes and numbers of any kind. */
+const catalogues = new Set(["mall.product.v1.ImportProductsRequest#/csv"]);
+
+/**
+ * What no text of the contract may hold: the NUL character, which PostgreSQL does not store, and a card number, which
+ * belongs to the payment provider alone (PCI DSS) and must reach neither a table nor a log.
+ */
+export function textViolations(desc: DescMessage, message: unknown): Violation[] {
+  const found: Violation[] = [];
+  visitTexts(message, desc, "#", (text, pointer) => {
+    if (text.includes("\0")) found.push({ pointer, detail: "must not contain the NUL character" });
+    if (holdsCardNumber(text) && !catalogues.has(desc.typeName + pointer)) {
+      found.push({ pointer, detail: cardNumberDetail });
+    }
+  });
+  return found;
+}
+
+/** What is said about a card number in a request. */
+export const cardNumberDetail = "must not contain a card number";
 
 /** Refuses requests that break the rules of their contract: VALIDATION with a pointer to each field. */
 export const validation: Interceptor = (next) => (request) => {
   if (!request.stream) {
     const { input } = request.method;
-    const violations = [...violationsOf(input, request.message), ...nulViolations(input, request.message)];
+    const violations = [...violationsOf(input, request.message), ...textViolations(input, request.message)];
     if (violations.length > 0) throw invalid(restInputOf(request.method).named(violations));
   }
   return next(request);
@@ -89,9 +121,10 @@ export function explainJson(desc: DescMessage, json: JsonValue, at = "#"): Viola
   }
   const fields = new Map(desc.fields.flatMap((f) => [[f.jsonName, f] as const, [f.name, f] as const]));
   const found = Object.entries(json).flatMap(([name, value]) => {
-    const pointer = `${at}/${escaped(name)}`;
+    const shown = maskCardNumbers(name);
+    const pointer = `${at}/${escaped(shown)}`;
     const field = fields.get(name);
-    if (!field) return [{ pointer, detail: `unknown field "${name.slice(0, 100)}"` }];
+    if (!field) return [{ pointer, detail: `unknown field "${shown.slice(0, 100)}"` }];
     return explainField(desc, field, name, value, pointer);
   });
   return found.length > 0 ? found : [{ pointer: at, detail: plain(problem) }];
@@ -114,4 +147,4 @@ function explainField(
 
 /** The library's sentence without the name of the message, which says nothing to clients. */
 const plain = (problem: string): string =>
-  problem.replace(/^cannot decode (field|message|\S+) \S+ from JSON:? ?/, "").slice(0, 200);
+  maskCardNumbers(problem.replace(/^cannot decode (field|message|\S+) \S+ from JSON:? ?/, "")).slice(0, 200);

@@ -11,8 +11,8 @@ import { findOffers } from "./offers";
 
 /**
  * Adds units of a variant that is sold. Stock is not asked: the line says what is available. Faults
- * CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH, CART_LIMIT, QUANTITY_LIMIT,
- * VARIANT_NOT_FOUND.
+ * CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, CART_CLAIMED, VERSION_MISMATCH, CART_LIMIT,
+ * QUANTITY_LIMIT, VARIANT_NOT_FOUND.
  */
 export const addItem =
   (deps: Deps) =>
@@ -31,5 +31,5 @@ export const addItem =
     const { version } = admit(await addUnits(deps.db, { held, expectedVersion, now }, line), expectedVersion);
     // others changed the cart since it was read: only a new look tells what it holds
     if (version !== cart.version) return readCart(deps, held);
-    return priceCart({ ...cart, lines, version: version + 1, updatedAt: now }, offers, deps.currency);
+    return priceCart({ ...cart, lines, version: version + 1, updatedAt: now }, offers, deps.currency, now);
   };

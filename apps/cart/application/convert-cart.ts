@@ -1,6 +1,6 @@
 import { fault, notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
-import { convertLines } from "../db/carts";
+import { convertLines } from "../db/locks";
 import type { Deps } from "../deps";
 
 /**

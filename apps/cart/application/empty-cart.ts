@@ -8,7 +8,7 @@ import { holdOf } from "./hold";
 
 /**
  * Removes all lines; an empty cart does not change. A line that is added at the same moment may stay. Faults
- * CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH.
+ * CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED, CART_CLAIMED, VERSION_MISMATCH.
  */
 export const emptyCart =
   (deps: Deps) =>

@@ -1,7 +1,8 @@
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import { findCart, type Held } from "../db/carts";
+import { findCart } from "../db/carts";
+import type { Held } from "../db/held";
 import type { Deps } from "../deps";
 import type { PricedCart } from "../domain/pricing";
 import { holdOf } from "./hold";

@@ -1,6 +1,6 @@
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { Held } from "../db/carts";
+import type { Held } from "../db/held";
 import type { Deps } from "../deps";
 
 /** By what right the actor asks for a cart: as its user, or as the bearer of a guest cart's secret. */

@@ -26,10 +26,13 @@ export async function findOffers(deps: Pick<Deps, "rpc">, variantIds: readonly I
 }
 
 /** A cart at current prices. */
-export async function showCart(deps: Pick<Deps, "rpc" | "currency">, cart: Cart): Promise<PricedCart> {
+export async function showCart(
+  deps: Pick<Deps, "rpc" | "currency" | "clock">,
+  cart: Cart,
+): Promise<PricedCart> {
   const offers = await findOffers(
     deps,
     cart.lines.map((line) => line.variantId),
   );
-  return priceCart(cart, offers, deps.currency);
+  return priceCart(cart, offers, deps.currency, deps.clock());
 }

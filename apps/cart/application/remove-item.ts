@@ -9,7 +9,7 @@ import { holdOf } from "./hold";
 
 /**
  * Removes a line; one that is not there changes nothing. Faults CART_NOT_FOUND, CART_LOCKED, CART_CONVERTED,
- * VERSION_MISMATCH.
+ * CART_CLAIMED, VERSION_MISMATCH.
  */
 export const removeItem =
   (deps: Deps) =>

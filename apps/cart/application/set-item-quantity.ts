@@ -10,7 +10,7 @@ import { holdOf } from "./hold";
 
 /**
  * Sets the units of a line; a repetition changes nothing, not even the version. Faults CART_NOT_FOUND,
- * CART_LOCKED, CART_CONVERTED, VERSION_MISMATCH, ITEM_NOT_FOUND.
+ * CART_LOCKED, CART_CONVERTED, CART_CLAIMED, VERSION_MISMATCH, ITEM_NOT_FOUND.
  */
 export const setItemQuantity =
   (deps: Deps) =>

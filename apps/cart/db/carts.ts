@@ -1,25 +1,24 @@
-import { cartItems, carts } from "@mall/db/cart";
+import { cartItems, carts, coupons, redemptions } from "@mall/db/cart";
 import { databaseCode, type Session } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { type Id, idOf, uuidOf } from "@mall/kernel/id";
+import { type Id, uuidOf } from "@mall/kernel/id";
 import { and, asc, eq, isNull, or, sql } from "drizzle-orm";
 import { type Cart, type CartLine, type CartState, cartLimit, quantityLimit } from "../domain/cart";
+import { rowToCoupon } from "./coupons";
+import {
+  type Change,
+  type ChangeParams,
+  changeParams,
+  type Held,
+  type HeldParams,
+  held,
+  heldParams,
+  type Outcome,
+  writable,
+} from "./held";
 
-/** A cart and by what right it is asked for; a cart that is not held is not found by any statement. */
-export interface Held {
-  cartId: Id<"cart">;
-  /** Opens the cart of this user. */
-  userId?: Id<"usr">;
-  /** Whether the cart's secret was presented: opens the cart if it is a guest's. */
-  bySecret: boolean;
-}
-
-/** What a change met: the cart as it was, and whether the change found something to do. */
-export interface Outcome {
-  state: CartState;
-  version: number;
-  /** Whether the lines are other ones now; the version has grown then. */
-  changed: boolean;
+/** What a change of one line met. */
+export interface LineOutcome extends Outcome {
   /** Whether the cart had the line. */
   known: boolean;
 }
@@ -27,9 +26,18 @@ export interface Outcome {
 type CartRow = typeof carts.$inferSelect;
 type ItemRow = typeof cartItems.$inferSelect;
 
-function rowsToCart(rows: { cart: CartRow; item: ItemRow | null }[]): Cart | undefined {
-  const cart = rows[0]?.cart;
-  if (!cart) return undefined;
+/** A row of a cart that is shown: one a line. */
+interface ShownRow {
+  cart: CartRow;
+  coupon: typeof coupons.$inferSelect | null;
+  /** The checkout that has the cart, if it redeemed the coupon. */
+  redeemer: Id<"chk"> | null;
+  item: ItemRow | null;
+}
+
+function rowsToCart(rows: ShownRow[]): Cart | undefined {
+  if (!rows[0]) return undefined;
+  const { cart, coupon, redeemer } = rows[0];
   return {
     id: cart.id,
     userId: cart.userId ?? undefined,
@@ -37,27 +45,30 @@ function rowsToCart(rows: { cart: CartRow; item: ItemRow | null }[]): Cart | und
     version: cart.version,
     createdAt: cart.createdAt,
     updatedAt: cart.updatedAt,
+    coupon: coupon ? rowToCoupon(coupon) : undefined,
+    isRedeemed: redeemer !== null,
     lines: rows.flatMap(({ item }) => (item ? [{ variantId: item.variantId, quantity: item.quantity }] : [])),
   };
 }
 
-interface HeldParams {
-  cartId: string;
-  userId: string | null;
-  bySecret: boolean;
-}
-
-const heldParams = ({ cartId, userId, bySecret }: Held): HeldParams => ({
-  cartId: uuidOf(cartId),
-  userId: userId ? uuidOf(userId) : null,
-  bySecret,
-});
+/** A cart with its coupon and its lines. */
+const shown = () =>
+  orm
+    .select({ cart: carts, coupon: coupons, redeemer: redemptions.checkoutId, item: cartItems })
+    .from(carts)
+    .leftJoin(coupons, eq(coupons.code, carts.couponCode))
+    .leftJoin(
+      redemptions,
+      and(
+        eq(redemptions.checkoutId, carts.checkoutId),
+        eq(redemptions.code, carts.couponCode),
+        sql`${redemptions.state} = 'redeemed'`,
+      ),
+    )
+    .leftJoin(cartItems, eq(cartItems.cartId, carts.id));
 
 const selectHeld = statement("find_cart", (p: Params<HeldParams>) =>
-  orm
-    .select({ cart: carts, item: cartItems })
-    .from(carts)
-    .leftJoin(cartItems, eq(cartItems.cartId, carts.id))
+  shown()
     .where(
       and(
         eq(carts.id, p.cartId),
@@ -72,10 +83,7 @@ export const findCart = async (session: Session, held: Held): Promise<Cart | und
   rowsToCart(await selectHeld(session, heldParams(held)));
 
 const selectActive = statement("find_active_cart", (p: Params<{ userId: string }>) =>
-  orm
-    .select({ cart: carts, item: cartItems })
-    .from(carts)
-    .leftJoin(cartItems, eq(cartItems.cartId, carts.id))
+  shown()
     .where(and(eq(carts.userId, p.userId), sql`${carts.state} in ('OPEN', 'LOCKED')`))
     .orderBy(asc(cartItems.position), asc(cartItems.variantId)),
 );
@@ -98,40 +106,11 @@ export async function insertCart(
 ): Promise<Cart | undefined> {
   const made = await insert(session, { id: uuidOf(id), userId: userId ? uuidOf(userId) : null, now });
   if (made.length === 0) return undefined;
-  return { id, userId, state: "OPEN", version: 1, createdAt: now, updatedAt: now, lines: [] };
+  return {
+    ...{ id, userId, state: "OPEN", version: 1, createdAt: now, updatedAt: now },
+    ...{ isRedeemed: false, lines: [] },
+  };
 }
-
-// Every change below is one statement that locks the cart's row first: what follows decides on the newest
-// row, and the row that comes back says why nothing was done. Lines are seen as of the start of the
-// statement; limits that must hold against concurrent changes therefore are CHECKs on the cart's row or the
-// line's own row.
-const held = (
-  p: Params<HeldParams>,
-) => sql`select id, state, checkout_id, version, line_count from "cart".carts
-  where id = ${p.cartId}::uuid
-    and (user_id = ${p.userId}::uuid or (user_id is null and ${p.bySecret}::boolean))
-  for update`;
-
-interface ChangeParams extends HeldParams {
-  expectedVersion: number | null;
-  now: Date;
-}
-
-const writable = (p: Params<ChangeParams>) => sql`held.state = 'OPEN'
-  and (${p.expectedVersion}::int is null or held.version = ${p.expectedVersion}::int)`;
-
-/** A change of lines: which cart, on which version it is based, and when it happens. */
-export interface Change {
-  held: Held;
-  expectedVersion?: number;
-  now: Date;
-}
-
-const changeParams = (change: Change): ChangeParams => ({
-  ...heldParams(change.held),
-  expectedVersion: change.expectedVersion ?? null,
-  now: change.now,
-});
 
 const limitFaults: Record<string, () => Error> = {
   carts_line_count: cartLimit,
@@ -145,7 +124,7 @@ function limitFault(error: unknown): unknown {
   return limitFaults[name ?? ""]?.() ?? error;
 }
 
-const add = sqlStatement<ChangeParams & { variantId: string; quantity: number }, Outcome>(
+const add = sqlStatement<ChangeParams & { variantId: string; quantity: number }, LineOutcome>(
   (p) => sql`with held as (${held(p)}), line as (
       insert into "cart".cart_items as known (cart_id, variant_id, quantity, position, added_at)
       select held.id, ${p.variantId}::uuid, ${p.quantity}::int, held.version + 1, ${p.now}::timestamptz
@@ -167,7 +146,7 @@ export async function addUnits(
   session: Session,
   change: Change,
   line: CartLine,
-): Promise<Outcome | undefined> {
+): Promise<LineOutcome | undefined> {
   try {
     const { variantId, quantity } = line;
     return (await add(session, { ...changeParams(change), variantId: uuidOf(variantId), quantity }))[0];
@@ -176,7 +155,7 @@ export async function addUnits(
   }
 }
 
-const set = sqlStatement<ChangeParams & { variantId: string; quantity: number }, Outcome>(
+const set = sqlStatement<ChangeParams & { variantId: string; quantity: number }, LineOutcome>(
   (p) => sql`with held as (${held(p)}), line as (
       update "cart".cart_items i set quantity = ${p.quantity}::int from held
       where i.cart_id = held.id and i.variant_id = ${p.variantId}::uuid and i.quantity <> ${p.quantity}::int
@@ -197,12 +176,12 @@ export async function setUnits(
   session: Session,
   change: Change,
   line: CartLine,
-): Promise<Outcome | undefined> {
+): Promise<LineOutcome | undefined> {
   const { variantId, quantity } = line;
   return (await set(session, { ...changeParams(change), variantId: uuidOf(variantId), quantity }))[0];
 }
 
-const remove = sqlStatement<ChangeParams & { variantId: string | null }, Outcome>(
+const remove = sqlStatement<ChangeParams & { variantId: string | null }, LineOutcome>(
   (p) => sql`with held as (${held(p)}), gone as (
       delete from "cart".cart_items i using held
       where i.cart_id = held.id and (${p.variantId}::uuid is null or i.variant_id = ${p.variantId}::uuid)
@@ -221,94 +200,5 @@ export const removeLines = async (
   session: Session,
   change: Change,
   variantId?: Id<"var">,
-): Promise<Outcome | undefined> =>
+): Promise<LineOutcome | undefined> =>
   (await remove(session, { ...changeParams(change), variantId: variantId ? uuidOf(variantId) : null }))[0];
-
-interface LockRow {
-  state: CartState;
-  checkout: string | null;
-  version: number;
-  seen: number;
-  count: number;
-  variant: string | null;
-  quantity: number;
-}
-
-const lock = sqlStatement<HeldParams & { checkoutId: string }, LockRow>(
-  (p) => sql`with held as (${held(p)}), locked as (
-      update "cart".carts c set state = 'LOCKED', checkout_id = ${p.checkoutId}::uuid
-      from held where c.id = held.id and held.state = 'OPEN' and held.line_count > 0
-    )
-    select held.state, held.checkout_id as checkout, held.version, held.line_count as count,
-      (select c.version from "cart".carts c where c.id = held.id) as seen, i.variant_id as variant, i.quantity
-    from held left join "cart".cart_items i on i.cart_id = held.id
-    order by i.position, i.variant_id`,
-);
-
-const selectLines = statement("find_cart_lines", (p: Params<{ cartId: string }>) =>
-  orm
-    .select({ variantId: cartItems.variantId, quantity: cartItems.quantity })
-    .from(cartItems)
-    .where(eq(cartItems.cartId, p.cartId))
-    .orderBy(asc(cartItems.position), asc(cartItems.variantId)),
-);
-
-/** What a lock met: the cart as it was before, and its lines, which the lock keeps as they are. */
-export interface LockOutcome {
-  state: CartState;
-  checkoutId?: Id<"chk">;
-  lines: CartLine[];
-}
-
-/** Locks an open cart that has lines for a checkout. Undefined when the cart is not held. */
-export async function lockLines(
-  session: Session,
-  held: Held,
-  checkoutId: Id<"chk">,
-): Promise<LockOutcome | undefined> {
-  const rows = await lock(session, { ...heldParams(held), checkoutId: uuidOf(checkoutId) });
-  const [row] = rows;
-  if (!row) return undefined;
-  // a change that committed while this statement waited for the row is in the version but not in the lines it
-  // saw
-  const lines =
-    row.seen === row.version
-      ? rows.flatMap(({ variant, quantity }) =>
-          variant ? [{ variantId: idOf("var", variant), quantity }] : [],
-        )
-      : await selectLines(session, { cartId: held.cartId });
-  return { state: row.state, checkoutId: row.checkout ? idOf("chk", row.checkout) : undefined, lines };
-}
-
-const unlock = sqlStatement<{ cartId: string; checkoutId: string }, object>(
-  (p) => sql`update "cart".carts set state = 'OPEN', checkout_id = null
-    where id = ${p.cartId} and state = 'LOCKED' and checkout_id = ${p.checkoutId}`,
-);
-
-/** Opens a cart that this checkout has locked; does nothing to any other. */
-export async function unlockLines(
-  session: Session,
-  cartId: Id<"cart">,
-  checkoutId: Id<"chk">,
-): Promise<void> {
-  await unlock(session, { cartId: uuidOf(cartId), checkoutId: uuidOf(checkoutId) });
-}
-
-const convert = sqlStatement<{ cartId: string; checkoutId: string; now: Date }, { converted: boolean }>(
-  (p) => sql`with held as (
-      select id, state, checkout_id from "cart".carts where id = ${p.cartId}::uuid for update
-    ), converted as (
-      update "cart".carts c set state = 'CONVERTED', updated_at = ${p.now}::timestamptz
-      from held where c.id = held.id and held.state = 'LOCKED' and held.checkout_id = ${p.checkoutId}::uuid
-    )
-    select coalesce(state <> 'OPEN' and checkout_id = ${p.checkoutId}::uuid, false) as converted from held`,
-);
-
-/** Ends a cart that this checkout has locked; whether it has it. Undefined when there is no such cart. */
-export const convertLines = async (
-  session: Session,
-  cartId: Id<"cart">,
-  checkoutId: Id<"chk">,
-  now: Date,
-): Promise<boolean | undefined> =>
-  (await convert(session, { cartId: uuidOf(cartId), checkoutId: uuidOf(checkoutId), now }))[0]?.converted;

@@ -27,6 +27,9 @@ describe("a change", () => {
     ["CONVERTED", undefined, "CART_CONVERTED"],
     ["CONVERTED", 3, "CART_CONVERTED"],
     ["CONVERTED", 2, "CART_CONVERTED"],
+    ["CLAIMED", undefined, "CART_CLAIMED"],
+    ["CLAIMED", 3, "CART_CLAIMED"],
+    ["CLAIMED", 2, "CART_CLAIMED"],
   ];
   test.each(cases)("of a cart %s at version 3, based on %p, ends with %p", (state, expected, reason) => {
     expect(reasonOf(() => checkWritable({ state, version: 3 }, expected))).toBe(reason);

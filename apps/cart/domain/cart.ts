@@ -1,8 +1,9 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
+import type { Coupon } from "./coupon";
 
 /** Life of a cart; the names are those of the contract without their prefix. */
-export type CartState = "OPEN" | "LOCKED" | "CONVERTED";
+export type CartState = "OPEN" | "LOCKED" | "CONVERTED" | "CLAIMED";
 
 /** Most units a line holds, and most lines a cart has; CHECK constraints hold the same. */
 export const quantityMax = 999;
@@ -22,6 +23,9 @@ export interface Cart {
   version: number;
   createdAt: Date;
   updatedAt: Date;
+  coupon?: Coupon;
+  /** Whether the checkout that has the cart redeemed its coupon, whose end does not matter then. */
+  isRedeemed: boolean;
   lines: CartLine[];
 }
 
@@ -31,6 +35,10 @@ export const cartLocked = () => fault("aborted", "CART_LOCKED", "A checkout of t
 /** CART_CONVERTED: the cart was bought. */
 export const cartConverted = () =>
   fault("failed_precondition", "CART_CONVERTED", "This cart was bought already.");
+
+/** CART_CLAIMED: the cart is part of a user's. */
+export const cartClaimed = () =>
+  fault("failed_precondition", "CART_CLAIMED", "This cart was merged into a user's cart.");
 
 /** QUANTITY_LIMIT: a line would hold more units than it may. */
 export const quantityLimit = () =>
@@ -45,8 +53,8 @@ export const cartLimit = () =>
   });
 
 /**
- * Refuses a change of a cart that is not open (CART_LOCKED, CART_CONVERTED) or not at the version the change
- * is based on (VERSION_MISMATCH).
+ * Refuses a change of a cart that is not open (CART_LOCKED, CART_CONVERTED, CART_CLAIMED) or not at the version
+ * the change is based on (VERSION_MISMATCH).
  */
 export function checkWritable(
   cart: { state: CartState; version: number },
@@ -54,6 +62,7 @@ export function checkWritable(
 ): void {
   if (cart.state === "LOCKED") throw cartLocked();
   if (cart.state === "CONVERTED") throw cartConverted();
+  if (cart.state === "CLAIMED") throw cartClaimed();
   if (expectedVersion === undefined || expectedVersion === cart.version) return;
   throw fault("aborted", "VERSION_MISMATCH", "The cart has changed since the version this is based on.", {
     metadata: { expectedVersion: String(expectedVersion), version: String(cart.version) },

@@ -1,6 +1,7 @@
 import type { Id } from "@mall/kernel/id";
 import { add, type Money, subtract, sum, times, zero } from "@mall/kernel/money";
 import type { Cart, CartLine } from "./cart";
+import { isApplicable } from "./coupon";
 
 /** A variant as it is sold now. */
 export interface Offer {
@@ -65,18 +66,25 @@ function priceLine(line: CartLine, offer: Offer | undefined, currency: string): 
   };
 }
 
+/** What the coupon of a cart takes off: at most the subtotal, and nothing once it has ended. */
+function discountOf({ coupon, isRedeemed }: Cart, subtotal: Money, now: Date): Money {
+  const { currency, minor } = subtotal;
+  if (!coupon || !(isRedeemed || isApplicable(coupon, currency, now))) return zero(currency);
+  return coupon.amount.minor < minor ? coupon.amount : subtotal;
+}
+
 /**
  * A cart at the prices of the offers. A line without an offer stays, costs nothing and has the issue
- * UNAVAILABLE; discounts, shipping and tax are zero. Fault CURRENCY_MISMATCH when a price is not in
- * `currency`.
+ * UNAVAILABLE; shipping and tax are zero. Fault CURRENCY_MISMATCH when a price is not in `currency`.
  */
-export function priceCart(cart: Cart, offers: Offers, currency: string): PricedCart {
+export function priceCart(cart: Cart, offers: Offers, currency: string, now: Date): PricedCart {
   const lines = cart.lines.map((line) => priceLine(line, offers.get(line.variantId), currency));
   const subtotal = sum(
     currency,
     lines.map((line) => line.total),
   );
-  const [discountTotal, shippingTotal, taxTotal] = [zero(currency), zero(currency), zero(currency)];
+  const discountTotal = discountOf(cart, subtotal, now);
+  const [shippingTotal, taxTotal] = [zero(currency), zero(currency)];
   const total = add(add(subtract(subtotal, discountTotal), shippingTotal), taxTotal);
   return { ...cart, lines, totals: { subtotal, discountTotal, shippingTotal, taxTotal, total } };
 }

@@ -4,8 +4,8 @@ import { fault } from "@mall/kernel/fault";
 export type Admit = <T>(work: () => Promise<T>) => Promise<T>;
 
 /**
- * Bounds how many checkouts this process works on at once. What comes beyond `limit` is shed at once with OVERLOADED
- * (503, Retry-After 1 s) before it has done anything: a queue would only make everybody wait.
+ * Bounds how many works run at once. What comes beyond `limit` is shed at once with OVERLOADED (503, Retry-After 1 s)
+ * before it has done anything: a queue would only make everybody wait.
  */
 export function admission(limit: number): Admit {
   let running = 0;

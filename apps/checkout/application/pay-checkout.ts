@@ -1,10 +1,10 @@
-import { fault } from "@mall/kernel/fault";
+import { fault, hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import type { Ticket } from "@mall/kernel/rpc/idempotency";
-import { moveCheckout } from "../db/checkouts";
+import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
+import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
-import type { Checkout } from "../domain/checkout";
+import { beginSequence, type Checkout } from "../domain/checkout";
 import { compensate } from "./compensate";
 import { heldCheckout, orderOf } from "./get-checkout";
 import { isOver, type PaymentInput, pay, pending } from "./pay";
@@ -44,13 +44,16 @@ const inProgress = () =>
 
 /** Takes the key and the right to pay: of several requests one wins. */
 async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Checkout> {
-  const { scope, rpc, key } = ticket;
   return deps.db.tx(async (tx) => {
     await deps.answers.take(tx, ticket);
     const leaseUntil = new Date(deps.clock().getTime() + leaseSeconds * 1000);
-    const change = { paymentId: deps.newId("pay"), owes: { scope, rpc, key }, leaseUntil };
+    const change = { paymentId: deps.newId("pay"), owes: refOf(ticket), leaseUntil };
     const paying = await moveCheckout(tx, checkout, "ORDERED", change, deps.clock());
-    if (!paying) throw inProgress();
+    if (!paying) {
+      // somebody was faster: a payment, or the end of the order
+      checkPayable(deps, (await findCheckout(tx, checkout.id)) ?? checkout);
+      throw inProgress();
+    }
     return paying;
   });
 }
@@ -61,12 +64,14 @@ async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Ch
  */
 async function pin(deps: Deps, checkout: Checkout): Promise<void> {
   const { id: checkoutId, orderId } = checkout;
+  const sequence = beginSequence(checkout);
   try {
     await Promise.all([
-      deps.rpc.order.beginOrderPayment({ orderId }, call),
-      deps.rpc.inventory.extendStock({ checkoutId }, call),
+      deps.rpc.order.beginOrderPayment({ orderId, sequence }, call),
+      deps.rpc.inventory.extendStock({ checkoutId, sequence }, call),
     ]);
   } catch (error) {
+    if (hasReason(error, "OVERTAKEN")) throw inProgress();
     if (!isOver(error)) {
       await pending(deps, checkout);
       throw error;

@@ -8,7 +8,7 @@ import { errorFields } from "@mall/kernel/log";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
 import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
-import type { Checkout } from "../domain/checkout";
+import { type Checkout, endSequence } from "../domain/checkout";
 import { compensate, declined } from "./compensate";
 import { orderOf } from "./get-checkout";
 import { call } from "./steps";
@@ -105,10 +105,11 @@ async function awaitAnotherCard(
 ): Promise<void> {
   const { id: checkoutId, orderId } = checkout;
   const expiresAt = timestampFromDate(checkout.expiresAt!);
+  const sequence = endSequence(checkout);
   try {
     await Promise.all([
-      deps.rpc.order.endOrderPayment({ orderId, expiresAt }, call),
-      deps.rpc.inventory.extendStock({ checkoutId, expiresAt }, call),
+      deps.rpc.order.endOrderPayment({ orderId, expiresAt, sequence }, call),
+      deps.rpc.inventory.extendStock({ checkoutId, expiresAt, sequence }, call),
     ]);
   } catch (error) {
     if (!isOver(error)) throw error;
@@ -135,17 +136,15 @@ async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promis
   if (checkout.paysAtOnce)
     await compensate(deps, checkout, refusal ? "PAYMENT_DECLINED" : "INTERRUPTED", refusal);
   else await awaitAnotherCard(deps, checkout, refusal);
-  throw (
-    refusal ??
-    fault("unavailable", "CHECKOUT_INTERRUPTED", "The payment did not reach the provider; try again.", {
-      retryAfterSeconds: 1,
-    })
-  );
+  throw refusal ?? interrupted();
 }
 
 /** Goes on from what is known about the payment. */
 async function afterPayment(deps: Deps, checkout: Checkout, payment: Payment): Promise<PayResult> {
   if (payment.state === PaymentState.CAPTURED) return finish(deps, checkout);
+  // the order was paid, and its money went back since: the checkout is as complete as it would be before that
+  if (payment.state === PaymentState.REFUNDED && (await orderOf(deps, checkout))?.paidAt)
+    return finish(deps, checkout);
   if (payment.state === PaymentState.AUTHORIZED) {
     const { payment: taken } = await deps.rpc.payment.capturePayment(
       { paymentId: checkout.paymentId },
@@ -182,7 +181,18 @@ const authorize = (deps: Deps, checkout: Checkout, input: PaymentInput) =>
 
 /** Whether an error says that the payment service refused, so that nothing was sent to the provider. */
 const isRefusal = (error: unknown): boolean =>
-  ConnectError.from(error).code === Code.InvalidArgument || hasReason(error, "PAYMENT_IN_PROGRESS");
+  ConnectError.from(error).code === Code.InvalidArgument ||
+  hasReason(error, "PAYMENT_IN_PROGRESS") ||
+  isClosed(error);
+
+/** Whether the payment or its order was undone before the attempt arrived: the sweeper took the checkout over. */
+const isClosed = (error: unknown): boolean =>
+  hasReason(error, "PAYMENT_EXISTS") || hasReason(error, "PAYMENT_STATE_INVALID");
+
+const interrupted = () =>
+  fault("unavailable", "CHECKOUT_INTERRUPTED", "The payment did not reach the provider; try again.", {
+    retryAfterSeconds: 1,
+  });
 
 /**
  * Takes the money of a checkout that is ORDERED, then finishes or undoes it. An outcome that is not known is never
@@ -196,7 +206,7 @@ export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): 
     if (isRefusal(error)) {
       if (checkout.paysAtOnce) await compensate(deps, checkout, "PAYMENT_REFUSED", error);
       else await awaitAnotherCard(deps, checkout, undefined);
-      throw error;
+      throw isClosed(error) ? interrupted() : error;
     }
     deps.log("warn", "payment service did not answer", { checkoutId: checkout.id, ...errorFields(error) });
     return pending(deps, checkout);

@@ -5,7 +5,7 @@ import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import type { Money } from "@mall/kernel/money";
 import { zero } from "@mall/kernel/money";
-import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
 import { deleteCheckout, insertCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
@@ -36,7 +36,6 @@ export interface PlaceOrder {
 /** A placed order; `pending` while the outcome of its payment is not known. */
 export type Placed = CheckoutAnswer & { pending: boolean };
 
-const owed = ({ scope, rpc, key }: Ticket) => ({ scope, rpc, key });
 const after = (now: Date, seconds: number) => new Date(now.getTime() + seconds * 1000);
 
 /** Takes the key and stores the checkout, before anything else happens. */
@@ -48,7 +47,7 @@ async function start(deps: Deps, actor: Actor, input: PlaceOrder, ticket: Ticket
     ...{
       total: zero(deps.currency),
       failureReason: "",
-      owes: owed(ticket),
+      owes: refOf(ticket),
       leaseUntil: after(now, leaseSeconds),
     },
     ...{ version: 1, createdAt: now, updatedAt: now },
@@ -68,7 +67,7 @@ const isDefinite = (error: unknown): boolean => {
 
 /** What a neighbour answers to a step whose undo came first: the sweeper took the checkout over. */
 const isOvertaken = (error: unknown): boolean =>
-  hasReason(error, "HOLD_ENDED") || hasReason(error, "ORDER_STATE_INVALID");
+  ["LOCK_ENDED", "HOLD_ENDED", "ORDER_STATE_INVALID"].some((reason) => hasReason(error, reason));
 
 /**
  * Locks the cart, prices it, redeems its coupon, reserves its units and creates the order. When one of them fails, those

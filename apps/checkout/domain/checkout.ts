@@ -56,7 +56,7 @@ export interface Checkout {
   /** The refusal that the Idempotency-Key of a failed checkout replays. */
   refusal?: StoredRefusal;
   /** The stored answer that is still owed to an Idempotency-Key. */
-  owes?: { scope: string; rpc: string; key: string };
+  owes?: { scope: string; rpc: string; key: string; owner?: string };
   /** When an unpaid order ends. */
   expiresAt?: Date;
   leaseUntil: Date;
@@ -64,6 +64,13 @@ export interface Checkout {
   createdAt: Date;
   updatedAt: Date;
 }
+
+/**
+ * Places of the calls that begin and end an attempt to pay, by which order and hold refuse one that arrives after its
+ * successor: the version grows with each move, and an end comes after the begin of its attempt.
+ */
+export const beginSequence = ({ version }: Checkout): number => 2 * version;
+export const endSequence = ({ version }: Checkout): number => 2 * version + 1;
 
 /** Throws on a move that the table does not have: a bug, not a fault of the caller. */
 export function checkMove(checkout: Checkout, to: CheckoutState): void {

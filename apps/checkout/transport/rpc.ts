@@ -45,14 +45,14 @@ export const checkoutRpc = (deps: Deps): Implementation =>
         expectedTotal: expectedTotal && moneyOf(expectedTotal),
       };
       const ticket = context.values.get(ticketKey)!;
-      const placed = await deps.admit(() => placeOrder(deps)(actor, input, ticket));
+      const placed = await placeOrder(deps)(actor, input, ticket);
       return placeOrderResponse(accepted(context, placed));
     },
     async payCheckout({ checkoutId, payment }, context) {
       const { actor } = context.values.get(requestKey);
       const input = { method: payment!.method, token: payment!.token };
       const ticket = context.values.get(ticketKey)!;
-      const paid = await deps.admit(() => payCheckout(deps)(actor, checkoutId as Id<"chk">, input, ticket));
+      const paid = await payCheckout(deps)(actor, checkoutId as Id<"chk">, input, ticket);
       return payCheckoutResponse(accepted(context, paid));
     },
     async getCheckout({ checkoutId }, context) {

@@ -91,7 +91,7 @@ describe.skipIf(hostKind === "edge")(`gRPC (${hostKind})`, () => {
     expect(error?.code).toBe(status.NOT_FOUND);
     const details = error?.metadata.get("grpc-status-details-bin")[0] as Buffer;
     expect(details.toString("latin1")).toContain("ORDER_NOT_FOUND");
-    const hidden = await call(OrderService.method.cancelOrder, {
+    const hidden = await call(OrderService.method.abandonOrder, {
       orderId: "ord_01jzzzzzzzzzzzzzzzzzzzzzzz",
       reason: "X",
     }).then(

@@ -1,6 +1,7 @@
-import { createServer } from "node:net";
 import { atEnd } from "@mall/kernel/testing/cleanup";
 import { testDatabase } from "@mall/kernel/testing/database";
+import { freePorts } from "@mall/kernel/testing/ports";
+import { rabbitmqForTests } from "@mall/kernel/testing/rabbitmq";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "../mall";
 import { seedDemo } from "../seed";
@@ -16,24 +17,6 @@ export interface Host {
 }
 
 const root = new URL("../../..", import.meta.url).pathname;
-
-/** Ports nobody listens on at the moment. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await new Promise((resolve) => server.once("listening", resolve));
-      return server;
-    }),
-  );
-  return Promise.all(
-    servers.map(async (server) => {
-      const { port } = server.address() as { port: number };
-      await new Promise((resolve) => server.close(resolve));
-      return port;
-    }),
-  );
-}
 
 function spawn(command: string[], env: Record<string, string>) {
   const child = Bun.spawn(command, {
@@ -68,9 +51,41 @@ async function untilReady(url: string, children: Child[], timeoutMs: number): Pr
   throw new Error(`the mall at ${url} was not ready within ${timeoutMs} ms`);
 }
 
-async function oneProcess(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
+type Env = Record<string, string>;
+
+/** A stand-in for QStash in a process of its own, as Upstash's is. */
+async function qstash(): Promise<{ env: Env; children: Child[] }> {
+  const [port] = (await freePorts(1)) as [number];
+  const secrets = {
+    QSTASH_TOKEN: "e2e-token",
+    QSTASH_CURRENT_SIGNING_KEY: "sig_e2e_current",
+    QSTASH_NEXT_SIGNING_KEY: "sig_e2e_next",
+  };
+  const child = spawn(["bun", "infra/qstash/main.ts"], { ...secrets, PORT: String(port) });
+  return { env: { ...secrets, BUS: "qstash", QSTASH_URL: `http://127.0.0.1:${port}` }, children: [child] };
+}
+
+async function rabbitmq(): Promise<{ env: Env; children: Child[] }> {
+  const url = await rabbitmqForTests();
+  if (!url) throw new Error("RabbitMQ is not installed; infra/install-debian.sh installs it");
+  return { env: { BUS: "rabbitmq", RABBITMQ_URL: url }, children: [] };
+}
+
+const buses = { local: async () => ({ env: {} as Env, children: [] as Child[] }), qstash, rabbitmq };
+
+/** What carries events in the suite. */
+export const busKind = (process.env.MALL_BUS ?? "local") as keyof typeof buses;
+
+async function oneProcess(databaseUrl: string, bus: Env): Promise<{ host: Host; children: Child[] }> {
   const [port, grpcPort] = (await freePorts(2)) as [number, number];
-  const env = { DATABASE_URL: databaseUrl, PORT: String(port), GRPC_PORT: String(grpcPort) };
+  const PUBLIC_URL = `http://127.0.0.1:${port}`;
+  const env = {
+    ...bus,
+    PUBLIC_URL,
+    DATABASE_URL: databaseUrl,
+    PORT: String(port),
+    GRPC_PORT: String(grpcPort),
+  };
   const child = spawn(["bun", "apps/mall/start.ts"], env);
   return {
     host: { url: `http://127.0.0.1:${port}`, grpc: `127.0.0.1:${grpcPort}`, databaseUrl },
@@ -78,7 +93,7 @@ async function oneProcess(databaseUrl: string): Promise<{ host: Host; children: 
   };
 }
 
-async function manyProcesses(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
+async function manyProcesses(databaseUrl: string, bus: Env): Promise<{ host: Host; children: Child[] }> {
   const names: (ServiceName | "gateway")[] = [...serviceNames, "gateway"];
   const ports = await freePorts(names.length * 2);
   const portOf = (name: ServiceName | "gateway") => ports[names.indexOf(name)]!;
@@ -89,6 +104,8 @@ async function manyProcesses(databaseUrl: string): Promise<{ host: Host; childre
   const children = names.map((name) =>
     spawn(["bun", "apps/mall/start.ts"], {
       ...urls,
+      ...bus,
+      PUBLIC_URL: `http://127.0.0.1:${portOf("gateway")}`,
       SERVICE: name,
       DATABASE_URL: databaseUrl,
       PORT: String(portOf(name)),
@@ -103,10 +120,12 @@ async function manyProcesses(databaseUrl: string): Promise<{ host: Host; childre
   return { host, children };
 }
 
-async function edge(databaseUrl: string): Promise<{ host: Host; children: Child[] }> {
+async function edge(databaseUrl: string, bus: Env): Promise<{ host: Host; children: Child[] }> {
   const [port] = (await freePorts(1)) as [number];
-  const child = spawn(["bun", "infra/edge.ts"], { DATABASE_URL: databaseUrl, PORT: String(port) });
-  return { host: { url: `http://127.0.0.1:${port}`, databaseUrl }, children: [child] };
+  const url = `http://127.0.0.1:${port}`;
+  const env = { ...bus, PUBLIC_URL: url, DATABASE_URL: databaseUrl, PORT: String(port) };
+  const child = spawn(["bun", "infra/edge.ts"], env);
+  return { host: { url, databaseUrl }, children: [child] };
 }
 
 const kinds = { one: oneProcess, many: manyProcesses, edge };
@@ -119,9 +138,11 @@ async function start(): Promise<Host> {
   const mall = buildMall({ MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: database.url });
   await seedDemo(mall);
   await mall.close();
-  const { host, children } = await kinds[hostKind](database.url);
+  const bus = await buses[busKind]();
+  const { host, children } = await kinds[hostKind](database.url, bus.env);
   atEnd(async () => {
     await Promise.all(children.map((child) => child.stop()));
+    await Promise.all(bus.children.map((child) => child.stop()));
     await database.drop();
   });
   await untilReady(host.url, children, 90_000);

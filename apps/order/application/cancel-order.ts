@@ -1,28 +1,21 @@
-import { OrderCancelledSchema } from "@mall/gen/mall/order/v1/events_pb";
 import type { Id } from "@mall/kernel/id";
+import type { Actor } from "@mall/kernel/identity/actor";
 import type { Deps } from "../deps";
 import type { Order } from "../domain/order";
-import { makeMove } from "./move";
+import { carryOut } from "./carry-out";
+import { getHeldOrder } from "./holder";
+import { undo } from "./undo";
 
-/** Cancels an unpaid order; a repetition changes nothing. Fault ORDER_STATE_INVALID once it is paid. */
+/**
+ * Cancels an order of the actor that has not been shipped; a repetition changes nothing. Units and money of a paid one
+ * go back right after the decision, and by the sweeper when that fails. Faults: ORDER_NOT_FOUND, ORDER_STATE_INVALID,
+ * ORDER_PAYMENT_IN_PROGRESS.
+ */
 export const cancelOrder =
   (deps: Deps) =>
-  (orderId: Id<"ord">, reason: string): Promise<Order> =>
-    deps.db.tx(async (tx) => {
-      const { order, moved } = await makeMove(
-        tx,
-        orderId,
-        "cancel",
-        { kind: "cancelled", reason },
-        deps.clock(),
-      );
-      const data = { orderId, reason };
-      if (moved)
-        await deps.announce(tx, {
-          desc: OrderCancelledSchema,
-          data,
-          subject: orderId,
-          sequence: order.version,
-        });
-      return order;
-    });
+  async (actor: Actor, orderId: Id<"ord">, reason: string): Promise<Order> => {
+    await getHeldOrder(deps, actor, orderId);
+    const { order, change } = await carryOut(deps, orderId, { verb: "cancel", reason });
+    if (change?.hasEffects) await undo(deps, { orderId, checkoutId: order.checkoutId, attempts: 0 });
+    return order;
+  };

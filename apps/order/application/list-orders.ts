@@ -2,6 +2,7 @@ import type { Id } from "@mall/kernel/id";
 import { idOf } from "@mall/kernel/id";
 import { listOrders as selectOrders } from "../db/orders";
 import type { Deps } from "../deps";
+import { asOf } from "../domain/decide";
 import type { Order } from "../domain/order";
 
 const newestPossible = idOf("ord", "ffffffff-ffff-ffff-ffff-ffffffffffff");
@@ -14,6 +15,7 @@ export const listOrders =
     page: { size: number; after?: Id<"ord"> },
   ): Promise<{ orders: Order[]; next?: Id<"ord"> }> => {
     const orders = await selectOrders(deps.db, userId, page.after ?? newestPossible, page.size + 1);
-    const shown = orders.slice(0, page.size);
+    const now = deps.clock();
+    const shown = orders.slice(0, page.size).map((order) => asOf(order, now));
     return { orders: shown, next: orders.length > page.size ? shown.at(-1)!.id : undefined };
   };

@@ -1,13 +1,33 @@
-import { orderLines, orders } from "@mall/db/order";
+import { type EarlyRefundsRow, orderLines, orders } from "@mall/db/order";
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf, uuidv7 } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
 import { and, asc, desc, eq, inArray, lt, sql } from "drizzle-orm";
-import type { Order, OrderDraft, OrderState } from "../domain/order";
+import type { Change } from "../domain/decide";
+import type { Order, OrderDraft, Refunded } from "../domain/order";
+import type { OrderState } from "../domain/transitions";
 
 type OrderRow = typeof orders.$inferSelect;
 type LineRow = typeof orderLines.$inferSelect;
+
+const rowToEarlyRefunds = (row: EarlyRefundsRow | null, currency: string): Order["earlyRefunds"] =>
+  Object.fromEntries(
+    Object.entries(row ?? {}).map(([paymentId, { minor, inFull }]): [string, Refunded] => [
+      paymentId,
+      { total: { currency, minor: BigInt(minor) }, inFull },
+    ]),
+  );
+
+/** Null for none, which is nearly always. */
+function earlyRefundsToRow(refunds: Order["earlyRefunds"]): string | null {
+  const entries = Object.entries(refunds) as [string, Refunded][];
+  if (entries.length === 0) return null;
+  const row: EarlyRefundsRow = Object.fromEntries(
+    entries.map(([paymentId, { total, inFull }]) => [paymentId, { minor: String(total.minor), inFull }]),
+  );
+  return JSON.stringify(row);
+}
 
 function rowToOrder(row: OrderRow, lines: readonly LineRow[]): Order {
   const money = (minor: bigint): Money => ({ currency: row.currency, minor });
@@ -26,6 +46,9 @@ function rowToOrder(row: OrderRow, lines: readonly LineRow[]): Order {
     },
     paidAt: row.paidAt ?? undefined,
     cancelledAt: row.cancelledAt ?? undefined,
+    expiresAt: row.expiresAt ?? undefined,
+    refundedTotal: money(row.refundedTotal),
+    earlyRefunds: rowToEarlyRefunds(row.earlyRefunds, row.currency),
   };
 }
 
@@ -92,31 +115,38 @@ interface InsertParams {
   email: string;
   shippingAddress: string;
   shippingOption: string;
+  expiresAt: Date | null;
   now: Date;
   lines: string;
   eventId: string;
 }
 
 const insert = sqlStatement<InsertParams, { number: string }>(
-  (p) => sql`with placed as (
+  (p) => sql`with used as (
+      insert into "order".order_ids (id, abandoned) values (${p.id}, false) on conflict do nothing returning id
+    ), placed as (
       insert into "order".orders (id, number, checkout_id, user_id, state, currency, subtotal, discount_total,
-        shipping_total, tax_total, total, email, shipping_address, shipping_option, created_at)
-      values (${p.id}, nextval('"order".order_numbers')::text, ${p.checkoutId}, ${p.userId}, 'PENDING_PAYMENT',
+        shipping_total, tax_total, total, email, shipping_address, shipping_option, expires_at, created_at)
+      select id, nextval('"order".order_numbers')::text, ${p.checkoutId}::uuid, ${p.userId}::uuid, 'PENDING_PAYMENT',
         ${p.currency}, ${p.subtotal}::text::bigint, ${p.discountTotal}::text::bigint, ${p.shippingTotal}::text::bigint,
         ${p.taxTotal}::text::bigint, ${p.total}::text::bigint, ${p.email}, ${p.shippingAddress}::text::jsonb,
-        ${p.shippingOption}, ${p.now})
+        ${p.shippingOption}, ${p.expiresAt}::timestamptz, ${p.now}::timestamptz from used
       on conflict do nothing returning id, number, created_at
     ), lines as (
       insert into "order".order_lines (order_id, position, variant_id, product_id, sku, title, quantity, unit_price, total)
       select placed.id, l.* from placed, jsonb_to_recordset(${p.lines}::text::jsonb) as l(position int, variant uuid,
         product uuid, sku text, title text, quantity int, unit_price bigint, total bigint)
     ), timeline as (
-      insert into "order".order_events (id, order_id, kind, at) select ${p.eventId}, id, 'placed', created_at from placed
+      insert into "order".order_events (id, order_id, sequence, kind, at)
+      select ${p.eventId}, id, 1, 'placed', created_at from placed
     )
     select number from placed`,
 );
 
-/** Stores a new unpaid order with lines and timeline in one statement; undefined when its id or checkout has one. */
+/**
+ * Stores a new unpaid order with lines and timeline in one statement; undefined when its id or checkout has one, or its
+ * checkout was undone first.
+ */
 export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise<Order | undefined> {
   const { totals } = draft;
   const lines = draft.items.map((line, position) => ({
@@ -142,6 +172,7 @@ export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise
     email: draft.email,
     shippingAddress: JSON.stringify(draft.shippingAddress),
     shippingOption: draft.shippingOption,
+    expiresAt: draft.expiresAt ?? null,
     now,
     lines: JSON.stringify(lines),
     eventId: uuidv7(now.getTime()),
@@ -154,62 +185,94 @@ export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise
       cancelReason: "",
       version: 1,
       createdAt: now,
+      paymentSequence: 0,
+      refundedTotal: { currency: totals.total.currency, minor: 0n },
+      earlyRefunds: {},
     }
   );
 }
 
-interface MoveParams {
+const abandon = sqlStatement<{ id: string }, { id: string }>(
+  (p) =>
+    sql`insert into "order".order_ids (id, abandoned) values (${p.id}, true) on conflict do nothing returning id`,
+);
+
+/** Uses the id of an order that does not exist up, so that it never will; false when it does exist or is used up. */
+export const abandonId = async (tx: Tx, id: Id<"ord">): Promise<boolean> =>
+  (await abandon(tx, { id: uuidOf(id) })).length === 1;
+
+const findAbandoned = sqlStatement<{ id: string }, { abandoned: boolean }>(
+  (p) => sql`select abandoned from "order".order_ids where id = ${p.id}`,
+);
+
+/** Whether the checkout of an order was undone before it came. */
+export const isAbandoned = async (session: Session, id: Id<"ord">): Promise<boolean> =>
+  (await findAbandoned(session, { id: uuidOf(id) }))[0]?.abandoned === true;
+
+interface SaveParams {
   id: string;
-  from: string;
-  to: string;
+  version: number;
+  state: string;
   paymentId: string | null;
-  reason: string;
-  kind: string;
-  now: Date;
+  paidAt: Date | null;
+  expiresAt: Date | null;
+  cancelledAt: Date | null;
+  cancelReason: string;
+  refundedTotal: string;
+  earlyRefunds: string | null;
+  paymentSequence: number;
+  undoDueAt: Date | null;
+  kind: string | null;
+  detail: string;
+  at: Date | null;
   eventId: string;
 }
 
-const move = sqlStatement<MoveParams, { version: number }>(
-  (p) => sql`with moved as (
-      update "order".orders set state = ${p.to}, version = version + 1,
-        payment_id = coalesce(${p.paymentId}::uuid, payment_id),
-        paid_at = case when ${p.to} = 'PAID' then ${p.now}::timestamptz else paid_at end,
-        cancelled_at = case when ${p.to} = 'CANCELLED' then ${p.now}::timestamptz else cancelled_at end,
-        cancel_reason = case when ${p.to} = 'CANCELLED' then ${p.reason} else cancel_reason end
-      where id = ${p.id} and state = ${p.from}
+const save = sqlStatement<SaveParams, { version: number }>(
+  (p) => sql`with saved as (
+      update "order".orders set version = version + 1, state = ${p.state}, payment_id = ${p.paymentId},
+        paid_at = ${p.paidAt}, expires_at = ${p.expiresAt}, cancelled_at = ${p.cancelledAt},
+        cancel_reason = ${p.cancelReason}, refunded_total = ${p.refundedTotal}::text::bigint,
+        early_refunds = ${p.earlyRefunds}::text::jsonb, payment_sequence = ${p.paymentSequence},
+        undo_due_at = coalesce(${p.undoDueAt}::timestamptz, undo_due_at)
+      where id = ${p.id} and version = ${p.version}
       returning id, version
     ), timeline as (
-      insert into "order".order_events (id, order_id, kind, detail, at)
-      select ${p.eventId}, id, ${p.kind}, ${p.reason}, ${p.now}::timestamptz from moved
+      insert into "order".order_events (id, order_id, sequence, kind, detail, at)
+      select ${p.eventId}, id, version, ${p.kind}::text, ${p.detail}, ${p.at}::timestamptz from saved
+      where ${p.kind}::text is not null
     )
-    select version from moved`,
+    select version from saved`,
 );
 
-/** Moves an order from the state it was decided on; undefined when it has left that state meanwhile. */
-export async function moveOrder(
+/**
+ * Stores a change of an order with its entry in the timeline; false when the order is no longer what the change was
+ * decided on. `undoDueAt` is when somebody else sends units and money back, if whoever decided this does not.
+ */
+export async function saveChange(
   tx: Tx,
-  order: Order,
-  to: { state: OrderState; kind: string; paymentId?: Id<"pay">; reason?: string },
+  decidedOn: Order,
+  { order, event }: Change,
+  undoDueAt: Date | undefined,
   now: Date,
-): Promise<Order | undefined> {
-  const [row] = await move(tx, {
+): Promise<boolean> {
+  const saved = await save(tx, {
     id: uuidOf(order.id),
-    from: order.state,
-    to: to.state,
-    paymentId: to.paymentId ? uuidOf(to.paymentId) : null,
-    reason: to.reason ?? "",
-    kind: to.kind,
-    now,
+    version: decidedOn.version,
+    state: order.state,
+    paymentId: order.paymentId ? uuidOf(order.paymentId) : null,
+    paidAt: order.paidAt ?? null,
+    expiresAt: order.expiresAt ?? null,
+    cancelledAt: order.cancelledAt ?? null,
+    cancelReason: order.cancelReason,
+    refundedTotal: String(order.refundedTotal.minor),
+    earlyRefunds: earlyRefundsToRow(order.earlyRefunds),
+    paymentSequence: order.paymentSequence,
+    undoDueAt: undoDueAt ?? null,
+    kind: event?.kind ?? null,
+    detail: event?.detail ?? "",
+    at: event?.at ?? null,
     eventId: uuidv7(now.getTime()),
   });
-  return (
-    row && {
-      ...order,
-      state: to.state,
-      version: row.version,
-      paymentId: to.paymentId ?? order.paymentId,
-      ...(to.state === "PAID" ? { paidAt: now } : {}),
-      ...(to.state === "CANCELLED" ? { cancelledAt: now, cancelReason: to.reason ?? "" } : {}),
-    }
-  );
+  return saved.length === 1;
 }

@@ -1,39 +1,7 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
-
-/** Life of an order; the names are those of the contract without their prefix. */
-export type OrderState =
-  | "PENDING_PAYMENT"
-  | "PAID"
-  | "SHIPPED"
-  | "DELIVERED"
-  | "COMPLETED"
-  | "CANCELLED"
-  | "REFUNDED";
-
-/** What can happen to an order. */
-export type OrderMove = "pay" | "cancel" | "ship" | "deliver" | "complete" | "refund";
-
-/** The only legal moves: state → move → next state. */
-export const transitions: Record<OrderState, Partial<Record<OrderMove, OrderState>>> = {
-  PENDING_PAYMENT: { pay: "PAID", cancel: "CANCELLED" },
-  PAID: { ship: "SHIPPED", refund: "REFUNDED" },
-  SHIPPED: { deliver: "DELIVERED", refund: "REFUNDED" },
-  DELIVERED: { complete: "COMPLETED", refund: "REFUNDED" },
-  COMPLETED: {},
-  CANCELLED: {},
-  REFUNDED: {},
-};
-
-/** The state after a move. Fault ORDER_STATE_INVALID when the table has no such move. */
-export function nextState(state: OrderState, move: OrderMove): OrderState {
-  const next = transitions[state][move];
-  if (next) return next;
-  throw fault("failed_precondition", "ORDER_STATE_INVALID", `An order that is ${state} cannot ${move}.`, {
-    metadata: { state, move },
-  });
-}
+import type { OrderState } from "./transitions";
 
 export interface Address {
   name: string;
@@ -73,6 +41,15 @@ export interface OrderDraft {
   email: string;
   shippingAddress: Address;
   shippingOption: string;
+  /** When it is cancelled by itself; undefined while it is being paid. */
+  expiresAt?: Date;
+}
+
+/** What went back of one payment. */
+export interface Refunded {
+  total: Money;
+  /** Nothing of the payment is left. */
+  inFull: boolean;
 }
 
 /** A snapshot of what was bought, and what became of it. */
@@ -85,6 +62,21 @@ export interface Order extends OrderDraft {
   createdAt: Date;
   paidAt?: Date;
   cancelledAt?: Date;
+  /** Of the last call that began or ended a payment. */
+  paymentSequence: number;
+  /** What went back of the payment that paid it. */
+  refundedTotal: Money;
+  /** What went back of payments that had not paid it: of an attempt that failed, or before the order knew of it. */
+  earlyRefunds: Readonly<Record<Id<"pay">, Refunded>>;
+}
+
+/** Something that happened to an order; `sequence` is the order's version after it. */
+export interface OrderEvent {
+  id: string;
+  sequence: number;
+  kind: string;
+  detail: string;
+  at: Date;
 }
 
 /** Refuses a draft whose sums do not follow from its lines: ORDER_TOTALS_WRONG. */

@@ -1,7 +1,7 @@
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
-import type { Ticket } from "@mall/kernel/rpc/idempotency";
+import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
 import { lockPayment } from "../db/payments";
 import { lockRefund, reserveRefund } from "../db/refunds";
 import type { Deps } from "../deps";
@@ -27,11 +27,10 @@ async function reserve(
     const now = deps.clock();
     const payment = await lockPayment(tx, input.paymentId);
     if (!payment || payment.provider !== deps.provider.name) throw notFound("PAYMENT");
-    const { scope, rpc, key } = ticket;
     const refund: Refund = {
       ...{ id: deps.newId("ref"), paymentId: payment.id, state: "PENDING", reason: input.reason },
       amount: { currency: payment.amount.currency, minor: refundable(payment, input.amount) },
-      ...{ owes: { scope, rpc, key }, attempts: 0, createdAt: now, updatedAt: now },
+      ...{ owes: refOf(ticket), attempts: 0, createdAt: now, updatedAt: now },
     };
     await reserveRefund(tx, refund, flightEnd(now));
     return { payment, refund };

@@ -1,13 +1,22 @@
+import { createHash } from "node:crypto";
 import { fault, invalid } from "@mall/kernel/fault";
 import { type Id, isId } from "@mall/kernel/id";
 import { recordNotice } from "../db/inbox";
-import { findByRef, findPayment, makeDue } from "../db/payments";
+import { findByRef, findPayment, makeDue, postpone } from "../db/payments";
 import { lockRefund } from "../db/refunds";
 import type { Deps } from "../deps";
-import type { Payment } from "../domain/payment";
+import { dueOf, owedOf, type Payment } from "../domain/payment";
 import type { Notice } from "../providers/port";
 import { advance, leaveToSweeper, look } from "./advance";
 import { sendRefund } from "./refund";
+
+/** The UUID (version 8) that stands for a provider's message id, which may be any text. */
+function uuidOfText(text: string): string {
+  const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
+  bytes[6] = 0x80 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
 
 /** The payment a message is about. Every payment is stored before the provider hears of it: an unknown one is not ours. */
 async function paymentOf(deps: Deps, notice: Notice): Promise<Payment | undefined> {
@@ -21,6 +30,20 @@ async function pendingRefund(deps: Deps, { refundId }: Notice) {
   if (!isId(refundId) || !refundId.startsWith("ref_")) return undefined;
   const refund = await deps.db.tx((tx) => lockRefund(tx, refundId as Id<"ref">));
   return refund?.state === "PENDING" ? refund : undefined;
+}
+
+/** Asks the provider about what a message named and records the answer. Rejects when that is not known. */
+async function follow(deps: Deps, notice: Notice, payment: Payment): Promise<void> {
+  const refund = await pendingRefund(deps, notice);
+  if (refund) await sendRefund(deps, payment, refund);
+  const current = refund ? (await findPayment(deps.db, payment.id))! : payment;
+  const seen = await look(deps, current, notice.ref || current.providerRef);
+  // an attempt that is still open is left to the request that makes it
+  if (seen.state === "PROCESSING") return;
+  await advance(deps, seen);
+  // another message may have changed it meanwhile
+  const row = (await findPayment(deps.db, payment.id))!;
+  if (owedOf(row) === "nothing") await postpone(deps.db, row, dueOf(row, deps.clock(), deps.openTtlSeconds));
 }
 
 /**
@@ -39,18 +62,14 @@ export const receiveWebhook =
     if (!payment || payment.provider !== provider) return;
     const isFirst = await deps.db.tx(async (tx) => {
       const now = deps.clock();
-      const first = await recordNotice(tx, provider, notice.id, now);
+      const first = await recordNotice(tx, provider, uuidOfText(notice.id), now);
       // whatever fails from here on, the sweeper looks in our place
       if (first) await makeDue(tx, payment.id, now);
       return first;
     });
     if (!isFirst) return;
     try {
-      const refund = await pendingRefund(deps, notice);
-      if (refund) await sendRefund(deps, payment, refund);
-      const seen = await look(deps, payment, notice.ref || payment.providerRef);
-      // an attempt that is still open is left to the request that makes it
-      if (seen.state !== "PROCESSING") await advance(deps, seen);
+      await follow(deps, notice, payment);
     } catch (error) {
       await leaveToSweeper(deps, payment, error);
     }

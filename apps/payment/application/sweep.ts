@@ -1,3 +1,4 @@
+import { errorFields } from "@mall/kernel/log";
 import { changePayment, findPayment, leaseDue, postpone } from "../db/payments";
 import { leaseDueRefunds } from "../db/refunds";
 import type { Deps } from "../deps";
@@ -29,8 +30,12 @@ async function resume(deps: Deps, payment: Payment): Promise<void> {
 
 /** Asks for the outcome of one refund that is due. */
 async function resumeRefund(deps: Deps, refund: Refund): Promise<void> {
-  const payment = await findPayment(deps.db, refund.paymentId);
-  await sendRefund(deps, payment!, refund);
+  try {
+    const payment = await findPayment(deps.db, refund.paymentId);
+    await sendRefund(deps, payment!, refund);
+  } catch (error) {
+    deps.log("error", "refund not settled", { refundId: refund.id, ...errorFields(error) });
+  }
 }
 
 /**

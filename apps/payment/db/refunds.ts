@@ -40,20 +40,19 @@ const insert = sqlStatement<InsertParams, object>(
 );
 
 /**
- * Sets the money of a new refund aside and stores the refund; false when less than that is left. From here on it is
- * sent back until the provider says that it did or refused.
+ * Sets the money of a new refund aside and stores the refund. From here on it is sent back until the provider says
+ * that it did or refused. Throws when less than that is left, which a locked payment told before.
  */
-export async function reserveRefund(tx: Tx, refund: Refund, dueAt: Date): Promise<boolean> {
+export async function reserveRefund(tx: Tx, refund: Refund, dueAt: Date): Promise<void> {
   const { amount, createdAt: now, owes } = refund;
   const paymentId = uuidOf(refund.paymentId);
   const reserved = await reserve(tx, { id: paymentId, minor: String(amount.minor), now });
-  if (reserved.length === 0) return false;
+  if (reserved.length === 0) throw new Error(`refund ${refund.id} exceeds its payment`);
   await insert(tx, {
     ...{ id: uuidOf(refund.id), paymentId, currency: amount.currency, reason: refund.reason, dueAt, now },
     amount: String(amount.minor),
     owes: owes ? JSON.stringify(owes) : null,
   });
-  return true;
 }
 
 const lock = statement("lock_refund", (p: Params<{ id: string }>) =>

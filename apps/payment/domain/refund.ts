@@ -14,7 +14,7 @@ export interface Refund {
   amount: Money;
   reason: string;
   /** Idempotency key whose answer is still to be written. */
-  owes?: { scope: string; rpc: string; key: string };
+  owes?: { scope: string; rpc: string; key: string; owner?: string };
   /** How often the provider was asked again. */
   attempts: number;
   createdAt: Date;

@@ -12,7 +12,7 @@ export interface StripeOptions {
 
 /** One call of the port ends within this time, however many requests it takes. */
 const callMs = 4000;
-/** Stripe forgets idempotency keys after 24 hours. */
+/** Stripe forgets idempotency keys after 24 hours; by then its search, which is late by minutes, knows every intent. */
 const keyMemoryMs = 23 * 3600 * 1000;
 const toleranceSeconds = 300;
 const refundKeysMax = 5;
@@ -24,7 +24,8 @@ type Options = (idempotencyKey?: string) => Stripe.RequestOptions;
 function redacted(error: unknown): Error {
   if (!(error instanceof Stripe.errors.StripeError)) return error as Error;
   const { type, code, statusCode, requestId } = error;
-  return new Error(`stripe: ${[type, code, statusCode, requestId].filter(Boolean).join(" ")}`);
+  const lost = (error.detail as { code?: string } | undefined)?.code;
+  return new Error(`stripe: ${[type, code, statusCode, requestId, lost].filter(Boolean).join(" ")}`);
 }
 
 /** Runs one call of the port within its time. */
@@ -49,10 +50,15 @@ async function bounded<T>(run: (options: Options) => Promise<T>): Promise<T> {
   }
 }
 
+/** Why a card was refused; what Stripe calls generic says less than the error's own code. */
+function declineCodeOf({ decline_code, code }: { decline_code?: string; code?: string }): string {
+  const reason = decline_code === "generic_decline" ? undefined : decline_code;
+  return reason || code || "card_declined";
+}
+
 /** Code of a definite refusal: nothing was done. Rate limits, conflicts of keys and 5xx are none. */
 function refusalCode(error: unknown): string | undefined {
-  if (error instanceof Stripe.errors.StripeCardError)
-    return error.decline_code || error.code || "card_declined";
+  if (error instanceof Stripe.errors.StripeCardError) return declineCodeOf(error);
   const isInvalid = error instanceof Stripe.errors.StripeInvalidRequestError && error.statusCode === 400;
   return isInvalid ? error.code || "invalid_request" : undefined;
 }
@@ -71,7 +77,7 @@ function standingOf(intent: Stripe.PaymentIntent): Standing {
   if (status === "canceled") return { kind: "voided", ref };
   if (status === "processing") throw new Error("stripe: the payment is processing");
   if (status === "requires_payment_method" && failure)
-    return { kind: "declined", ref, code: failure.decline_code || failure.code || "card_declined" };
+    return { kind: "declined", ref, code: declineCodeOf(failure) };
   return { kind: "open", ref };
 }
 
@@ -116,23 +122,25 @@ function intents(stripe: Stripe, clock: () => Date) {
   const create = (attempt: Attempt, options: Options) =>
     stripe.paymentIntents.create(createParams(attempt), options(attempt.id));
 
-  /**
-   * The intent of an attempt as it is now; undefined when there is none that could ever have been confirmed. Without
-   * its name it is asked for by creating it again under the same key, which needs no card.
-   */
-  async function find(attempt: Attempt, options: Options): Promise<Stripe.PaymentIntent | undefined> {
-    let ref = attempt.providerRef;
-    if (ref === "") {
-      if (clock().getTime() - attempt.createdAt.getTime() > keyMemoryMs)
-        throw new Error("stripe: the key of the payment is too old to ask by it");
-      try {
-        ref = (await create(attempt, options)).id;
-      } catch (error) {
-        // a name that was never told cannot have been confirmed
-        if (isReplayedFailure(error) || refusalCode(error) !== undefined) return undefined;
-        throw error;
-      }
+  /** The name of an attempt's intent, asked for by creating it again under the same key, which needs no card. */
+  async function refOf(attempt: Attempt, options: Options): Promise<string | undefined> {
+    if (clock().getTime() - attempt.createdAt.getTime() > keyMemoryMs) {
+      const query = `metadata["payment_id"]:"${attempt.id}"`;
+      return (await stripe.paymentIntents.search({ query, limit: 1 }, options())).data[0]?.id;
     }
+    try {
+      return (await create(attempt, options)).id;
+    } catch (error) {
+      // a name that was never told cannot have been confirmed
+      if (isReplayedFailure(error) || refusalCode(error) !== undefined) return undefined;
+      throw error;
+    }
+  }
+
+  /** The intent of an attempt as it is now; undefined when there is none that could ever have been confirmed. */
+  async function find(attempt: Attempt, options: Options): Promise<Stripe.PaymentIntent | undefined> {
+    const ref = attempt.providerRef || (await refOf(attempt, options));
+    if (ref === undefined) return undefined;
     const intent = await retrieve(ref, options);
     if (!isMadeFor(intent, attempt)) throw new Error(`stripe: ${ref} belongs to another payment`);
     return intent;

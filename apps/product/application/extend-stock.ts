@@ -2,16 +2,19 @@ import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { extendHold, findHold } from "../db/holds";
 import type { Deps } from "../deps";
-import { noLongerHeld } from "../domain/hold";
+import { isHeld, noLongerHeld, overtaken } from "../domain/hold";
 
 /**
  * Moves the end of a checkout's hold; undefined = it stays until claimed or released. Faults: HOLD_EXPIRED when its
- * time is over or its units are sold, HOLD_ENDED when it was given back, HOLD_NOT_FOUND.
+ * time is over or its units are sold, HOLD_ENDED when it was given back, HOLD_NOT_FOUND,
+ * OVERTAKEN by a call with a larger sequence.
  */
 export const extendStock =
   (deps: Pick<Deps, "db" | "clock">) =>
-  async (checkoutId: Id<"chk">, expiresAt: Date | undefined): Promise<void> => {
-    if (await extendHold(deps.db, checkoutId, expiresAt, deps.clock())) return;
+  async (checkoutId: Id<"chk">, expiresAt: Date | undefined, sequence: number): Promise<void> => {
+    const now = deps.clock();
+    if (await extendHold(deps.db, checkoutId, { expiresAt, sequence }, now)) return;
     const hold = await findHold(deps.db, checkoutId);
-    throw hold ? noLongerHeld(hold) : notFound("HOLD");
+    if (!hold) throw notFound("HOLD");
+    throw isHeld(hold, now) ? overtaken() : noLongerHeld(hold);
   };

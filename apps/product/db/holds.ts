@@ -318,19 +318,25 @@ export async function tryMove(
   return { done: row!.moved || row!.fenced, seen: rowToHold(row!, checkoutId) };
 }
 
-const extend = sqlStatement<{ checkoutId: string; expiresAt: Date | null; now: Date }, { id: string }>(
-  (p) => sql`update product.holds set expires_at = ${p.expiresAt}
-    where checkout_id = ${p.checkoutId} and state = 'active' and (expires_at is null or expires_at > ${p.now}) returning id`,
+const extend = sqlStatement<
+  { checkoutId: string; expiresAt: Date | null; sequence: number; now: Date },
+  { id: string }
+>(
+  (p) => sql`update product.holds set expires_at = ${p.expiresAt}, sequence = ${p.sequence}
+    where checkout_id = ${p.checkoutId} and state = 'active' and (expires_at is null or expires_at > ${p.now})
+      and sequence <= ${p.sequence} returning id`,
 );
 
-/** Moves the end of a hold that still holds; false when there is none. */
+/** Moves the end of a hold that still holds; false when there is none, or a later call came first. */
 export const extendHold = async (
   session: Session,
   checkoutId: Id<"chk">,
-  expiresAt: Date | undefined,
+  { expiresAt, sequence }: { expiresAt: Date | undefined; sequence: number },
   now: Date,
-): Promise<boolean> =>
-  (await extend(session, { checkoutId: uuidOf(checkoutId), expiresAt: expiresAt ?? null, now })).length === 1;
+): Promise<boolean> => {
+  const params = { checkoutId: uuidOf(checkoutId), expiresAt: expiresAt ?? null, sequence, now };
+  return (await extend(session, params)).length === 1;
+};
 
 const selectDue = sqlStatement<{ now: Date; limit: number }, { id: string; variants: string }>(
   (p) => sql`select h.id, (select coalesce(string_agg(l.variant_id::text, ','), '')

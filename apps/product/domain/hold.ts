@@ -39,6 +39,10 @@ export const isHeld = (hold: Hold, now: Date): boolean =>
 export const holdEnded = () =>
   fault("failed_precondition", "HOLD_ENDED", "The hold of this checkout has ended; there is no other.");
 
+/** Fault OVERTAKEN: a later call about the hold's end came first. */
+export const overtaken = () =>
+  fault("aborted", "OVERTAKEN", "A later call of this checkout came first; this one has no effect.");
+
 /** Why a hold no longer holds: HOLD_ENDED when it was given back, HOLD_EXPIRED when its time is over. */
 export const noLongerHeld = (hold: Hold) =>
   hold.state === "released" || hold.state === "returned"

@@ -128,8 +128,8 @@ export const inventoryRpc = (deps: Deps): Implementation =>
       });
       return { holdId };
     },
-    async extendStock({ checkoutId, expiresAt }) {
-      await extendStock(deps)(checkoutId as Id<"chk">, endOf(expiresAt));
+    async extendStock({ checkoutId, expiresAt, sequence }) {
+      await extendStock(deps)(checkoutId as Id<"chk">, endOf(expiresAt), sequence);
       return {};
     },
     async claimStock({ checkoutId }) {

@@ -51,6 +51,9 @@ CREATE INDEX "payments_due" ON "payment"."payments" USING btree ("due_at") WHERE
 CREATE INDEX "payments_by_ref" ON "payment"."payments" USING btree ("provider_ref") WHERE "payment"."payments"."provider_ref" <> '';--> statement-breakpoint
 CREATE INDEX "outbox_due" ON "payment"."outbox" USING btree ("consumer","due_at") WHERE "payment"."outbox"."due_at" is not null;--> statement-breakpoint
 CREATE UNIQUE INDEX "payments_one_live" ON "payment"."payments" USING btree ("order_id") WHERE "payment"."payments"."state" in ('PROCESSING', 'AUTHORIZED', 'CAPTURED') or "payment"."payments"."closes_order";--> statement-breakpoint
+UPDATE "payment"."payments" SET "captured" = "amount" WHERE "state" IN ('CAPTURED', 'REFUNDED');--> statement-breakpoint
+UPDATE "payment"."payments" SET "refunded" = "amount", "returned" = "amount" WHERE "state" = 'REFUNDED';--> statement-breakpoint
+UPDATE "payment"."payments" SET "due_at" = "updated_at" WHERE "state" IN ('PROCESSING', 'AUTHORIZED');--> statement-breakpoint
 ALTER TABLE "payment"."payments" ADD CONSTRAINT "payments_captured" CHECK ("payment"."payments"."captured" >= 0 and ("payment"."payments"."state" not in ('CAPTURED', 'REFUNDED') or "payment"."payments"."captured" = "payment"."payments"."amount"));--> statement-breakpoint
 ALTER TABLE "payment"."payments" ADD CONSTRAINT "payments_refunded" CHECK ("payment"."payments"."refunded" between 0 and "payment"."payments"."captured");--> statement-breakpoint
 ALTER TABLE "payment"."payments" ADD CONSTRAINT "payments_returned" CHECK ("payment"."payments"."returned" between 0 and "payment"."payments"."refunded");

@@ -17,6 +17,7 @@ ALTER TABLE "product"."stock_movements" DROP CONSTRAINT "stock_movements_kind";-
 DROP INDEX "product"."holds_due";--> statement-breakpoint
 DROP INDEX "product"."outbox_due";--> statement-breakpoint
 ALTER TABLE "product"."holds" ADD COLUMN "user_id" uuid;--> statement-breakpoint
+ALTER TABLE "product"."holds" ADD COLUMN "sequence" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "product"."outbox" ADD COLUMN "consumer" text;--> statement-breakpoint
 ALTER TABLE "product"."outbox" ADD COLUMN "not_before" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "product"."stock" ADD COLUMN "lows" integer DEFAULT 0 NOT NULL;--> statement-breakpoint

@@ -1,6 +1,6 @@
+import type { Goods } from "../goods";
 import { stockShelves } from "../goods";
 import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
-import type { Goods } from "../goods";
 
 const ttlSeconds = 2;
 
@@ -14,12 +14,11 @@ async function meet(context: Context, goods: Goods, aim: Aim, trial: number): Pr
   const { shop, random, cluster } = context;
   const dice = random.fork(`trial ${trial}`);
   const cart = await shop.guest([{ variantId: goods.id, quantity: 1 }]);
-  const placed = await shop.insist<{ checkout: { id: string }; order: { id: string; expiresAt: string }; orderSecret: string }>(
-    "POST",
-    "/v1/checkouts",
-    shop.order(cart.cartId),
-    { as: cart, key: dice.uuid() },
-  );
+  const placed = await shop.insist<{
+    checkout: { id: string };
+    order: { id: string; expiresAt: string };
+    orderSecret: string;
+  }>("POST", "/v1/checkouts", shop.order(cart.cartId), { as: cart, key: dice.uuid() });
   must(placed.status === 201, () => `placing an order answered ${placed.status} ${placed.text}`);
   const { checkout, order, orderSecret } = placed.body;
   const endMs = Date.parse(order.expiresAt);
@@ -34,7 +33,9 @@ async function meet(context: Context, goods: Goods, aim: Aim, trial: number): Pr
   const state = paid.status === 202 ? await shop.outcome(checkout.id, { orderSecret }) : "";
   const isPaid = paid.status === 200 || state === "CHECKOUT_STATE_COMPLETED";
   must(
-    isPaid || paid.status === 202 || ["CHECKOUT_EXPIRED", "CHECKOUT_STATE_INVALID"].includes(paid.body.reason ?? ""),
+    isPaid ||
+      paid.status === 202 ||
+      ["CHECKOUT_EXPIRED", "CHECKOUT_STATE_INVALID"].includes(paid.body.reason ?? ""),
     () => `paying an order at its end answered ${paid.status} ${paid.text}`,
   );
   // what the customer was told is true at once, and stays true
@@ -43,7 +44,8 @@ async function meet(context: Context, goods: Goods, aim: Aim, trial: number): Pr
   });
   must(
     seen.body.order.state === (isPaid ? "ORDER_STATE_PAID" : "ORDER_STATE_CANCELLED"),
-    () => `the payment of ${order.id} answered ${paid.status} ${paid.body.reason ?? ""}, but it is ${seen.body.order.state}`,
+    () =>
+      `the payment of ${order.id} answered ${paid.status} ${paid.body.reason ?? ""}, but it is ${seen.body.order.state}`,
   );
   return isPaid ? "paid" : "cancelled";
 }
@@ -66,12 +68,12 @@ export const payOrCancel: Proof = {
       "end",
       Array.from({ length: 20 }, () => ({ units: trials, priceMinor: 1500 })),
     );
-    const aim: Aim = { leadMs: 50 };
+    const aim: Aim = { leadMs: 100 };
     const ends = { paid: 0, cancelled: 0 };
-    await forEachOf(Array.from({ length: trials }), 24, async (_, i) => {
+    await forEachOf(Array.from({ length: trials }), 12, async (_, i) => {
       const end = await meet(context, goods[i % goods.length]!, aim, i);
       ends[end]++;
-      aim.leadMs = Math.min(1500, Math.max(-50, aim.leadMs + (end === "paid" ? -6 : 6)));
+      aim.leadMs = Math.min(1500, Math.max(-50, aim.leadMs + (end === "paid" ? -20 : 20)));
     });
     return {
       trials,

@@ -1,7 +1,9 @@
+import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { newCustomer } from "../insiders";
-import { type Context, forEachOf, must, type Proof, type Random, type Result } from "../proof";
-import type { CartRef, Identity } from "../shop";
+import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import type { Random } from "../random";
+import type { CartRef } from "../shop";
 
 interface SeenCart {
   cart: { id: string; items: { variantId: string; quantity: number }[] };
@@ -15,12 +17,16 @@ async function adds(context: Context, goods: readonly Goods[], trial: number): P
   const { shop, random } = context;
   const dice = random.fork(`adds ${trial}`);
   const cart = await shop.guest([]);
-  const wanted = Array.from({ length: 100 }, () => ({ variantId: dice.pick(goods).id, quantity: dice.int(1, 3) }));
+  const wanted = Array.from({ length: 100 }, () => ({
+    variantId: dice.pick(goods).id,
+    quantity: dice.int(1, 3),
+  }));
   const path = `/v1/carts/${cart.cartId}/items`;
   const answers = await Promise.all(wanted.map((line) => shop.call("POST", path, line, { as: cart })));
   for (const { status, text } of answers) must(status === 200, () => `an add answered ${status} ${text}`);
   const expected = new Map<string, number>();
-  for (const { variantId, quantity } of wanted) expected.set(variantId, (expected.get(variantId) ?? 0) + quantity);
+  for (const { variantId, quantity } of wanted)
+    expected.set(variantId, (expected.get(variantId) ?? 0) + quantity);
   const seen = await shop.insist<SeenCart>("GET", `/v1/carts/${cart.cartId}`, undefined, { as: cart });
   mustBe(expected, quantities(seen.body), `100 adds to ${cart.cartId}`);
 }
@@ -53,7 +59,12 @@ async function member(context: Context, goods: readonly Goods[], dice: Random): 
 }
 
 /** A guest's cart that the member claims; what it holds is then expected in the member's. */
-async function guestOf(context: Context, goods: readonly Goods[], dice: Random, of: Member): Promise<CartRef> {
+async function guestOf(
+  context: Context,
+  goods: readonly Goods[],
+  dice: Random,
+  of: Member,
+): Promise<CartRef> {
   const lines = dice
     .shuffle(goods)
     .slice(0, dice.int(1, 4))

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { type Db, openDb } from "@mall/kernel/db/client";
+import { uuidOf } from "@mall/kernel/id";
+import { busKind, host, hostKind } from "./host";
+import { newUser } from "./shop";
+
+setDefaultTimeout(120_000);
+
+const root = new URL("../../..", import.meta.url).pathname;
+let db: Db;
+beforeAll(async () => {
+  db = openDb({ url: (await host()).databaseUrl, max: 2 });
+});
+afterAll(() => db?.close());
+
+async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (const givenUpAtMs = Date.now() + 60_000; Date.now() < givenUpAtMs; await Bun.sleep(50)) {
+    const seen = await look();
+    if (seen !== undefined) return seen;
+  }
+  throw new Error("it did not happen");
+}
+
+/** Runs the command line on the database of the mall under test, with an environment that knows no bus. */
+async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
+  const { databaseUrl } = await host();
+  const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
+    cwd: root,
+    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "silent", DATABASE_URL: databaseUrl },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const text = (await new Response(run.stdout).text()) + (await new Response(run.stderr).text());
+  return { exitCode: await run.exited, text };
+}
+
+describe(`events over the ${busKind} bus (${hostKind})`, () => {
+  test("carry a registration to the user service, which makes the profile before anyone asks", async () => {
+    const users = await Promise.all(Array.from({ length: 5 }, () => newUser()));
+    for (const { id, email } of users) {
+      const profile = await until(
+        async () =>
+          (await db.sql`select email from "user".profiles where id = ${uuidOf(id)}`)[0] as
+            | { email: string }
+            | undefined,
+      );
+      expect(profile.email).toBe(email);
+    }
+  });
+
+  test("that nobody can read are dead letters, which the command line lists and redrives once", async () => {
+    const { id: userId, email } = await newUser();
+    await until(async () => (await db.sql`select 1 from "user".profiles where id = ${uuidOf(userId)}`)[0]);
+    await db.sql`delete from "user".profiles where id = ${uuidOf(userId)}`;
+    const id = crypto.randomUUID();
+    await db.sql.unsafe(
+      `insert into auth.outbox (id, type, consumer, subject, sequence, data, created_at, due_at)
+        values ($1, 'mall.auth.v1.UserRegistered', 'user', $2, 1, '{"userId": 7}', now(), now())`,
+      [id, userId],
+    );
+    const service = await until(async () => {
+      for (const schema of ["auth", "user"]) {
+        const [row] = await db.sql`select 1 from ${db.sql(schema)}.dead_letters where id = ${id}`;
+        if (row) return schema;
+      }
+      return undefined;
+    });
+    const listed = await mall("dlq", "list");
+    expect(listed.text).toContain(id);
+    expect(listed.text).toContain("mall.auth.v1.UserRegistered → user");
+    expect((await mall("dlq", "redrive", service, id)).exitCode).toBe(1);
+    const data = JSON.stringify({ userId });
+    await db.sql.unsafe(
+      `update ${service === "user" ? '"user"' : service}.dead_letters set event = jsonb_set(event, '{data}', $2::text::jsonb)
+        where id = $1`,
+      [id, data],
+    );
+    const first = await mall("dlq", "redrive", service, id);
+    expect([first.exitCode, first.text]).toEqual([0, `${id}: delivered\n1 of 1 delivered.\n`]);
+    const again = await mall("dlq", "redrive", service, id);
+    expect([again.exitCode, again.text]).toEqual([1, expect.stringContaining("was delivered at")]);
+    const rows = await db.sql`select email from "user".profiles where id = ${uuidOf(userId)}`;
+    expect([...rows]).toEqual([{ email }]);
+    expect((await mall("dlq", "list", service)).text).not.toContain(id);
+    expect((await mall("dlq", "redrive", service, "--all")).exitCode).toBe(0);
+  });
+
+  test("are not redriven by a command that is not understood", async () => {
+    expect((await mall("dlq", "redrive", "user", crypto.randomUUID())).exitCode).toBe(1);
+    for (const args of [
+      ["dlq"],
+      ["dlq", "list", "nobody"],
+      ["dlq", "redrive", "user"],
+      ["dlq", "frobnicate"],
+    ])
+      expect((await mall(...args)).exitCode).toBe(2);
+  });
+
+  test("do not come in from outside", async () => {
+    const { url } = await host();
+    const body = JSON.stringify({ id: crypto.randomUUID(), type: "mall.auth.v1.UserRegistered", data: {} });
+    const post = async (path: string) => (await fetch(url + path, { method: "POST", body })).status;
+    const refused = busKind === "qstash" ? 401 : 404;
+    expect(await post("/_events/user")).toBe(refused);
+    expect(await post("/_events/user/failed")).toBe(refused);
+    expect(await post("/_events/nobody")).toBe(404);
+    expect(await post("/events")).toBe(404);
+  });
+});
