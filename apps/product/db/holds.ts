@@ -42,6 +42,7 @@ interface ReserveParams {
   expiresAt: Date | null;
   now: Date;
   lowAt: number;
+  idPrefix: string;
   reserved: string;
   released: string;
 }
@@ -51,6 +52,13 @@ interface ReserveRow extends HoldRow {
   stock: string | null;
   user_units: number;
 }
+
+/** Digits of a UUIDv7 that tell its time and version, for ids of rows that only a statement knows. */
+const idPrefixOf = (now: Date): string => uuidv7(now.getTime()).replaceAll("-", "").slice(0, 13);
+
+/** A new UUIDv7 of such a prefix; not a random one, since retention and pages go by the time in it. */
+const newUuid = (prefix: SQL) =>
+  sql`(${prefix}::text || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid`;
 
 /** The text of a typed id (@mall/kernel/id), for events about rows that only the statement knows. */
 const typedId = (prefix: string, uuid: SQL) => sql`(select ${sql.raw(`'${prefix}_'`)} || string_agg(
@@ -62,8 +70,9 @@ const typedId = (prefix: string, uuid: SQL) => sql`(select ${sql.raw(`'${prefix}
  * that a refusal costs no lock; then, once the rows are locked in the order of their ids, as they are now. A hold is
  * written only if both looks agree. `admitted`, `locked`, `ended` and `moved` work on the newest rows, all else on what
  * was seen. `offset 0` and `array` keep look-ups by key apart: joined, they may become scans of all lines or all stock.
- * Who has a limit is let in only if the same user reserved nothing since the statement began. To count `locked` is to
- * lock all of it first.
+ * An UPDATE checks constraints on the row it saw first before it notices that there is a newer one, so `moved` sets what
+ * was locked instead of adding to what it sees. To count `locked` is to lock all of it first. Who has a limit is let in
+ * only if the same user reserved nothing since the statement began.
  */
 const reserving = (limited: boolean) =>
   sqlStatement<ReserveParams, ReserveRow>(
@@ -93,7 +102,7 @@ const reserving = (limited: boolean) =>
     ), admitted as (
       ${limited ? admission(p) : sql`select from fine`}
     ), locked as (
-      select s.variant_id, s.on_hand - s.reserved as available from product.stock s
+      select s.variant_id, s.on_hand, s.reserved from product.stock s
       where s.variant_id = any(array(select variant_id from seen where tracked union select variant_id from due_line))
         and exists (select from admitted)
       order by s.variant_id for no key update of s
@@ -105,7 +114,8 @@ const reserving = (limited: boolean) =>
       select variant_id, sum(quantity)::int as quantity from due_line
       where hold_id in (select id from ended) group by variant_id
     ), taken as (
-      select locked.variant_id, seen.quantity, seen.low, locked.available + coalesce(back.quantity, 0) as available
+      select locked.variant_id, seen.quantity, seen.low,
+        locked.on_hand - locked.reserved + coalesce(back.quantity, 0) as available
       from locked join seen on seen.variant_id = locked.variant_id and seen.tracked
         left join back on back.variant_id = locked.variant_id
     ), held as (
@@ -123,17 +133,19 @@ const reserving = (limited: boolean) =>
         then low end as low from held, taken
       union all select variant_id, -quantity, null from back
     ), moved as (
-      update product.stock s set reserved = s.reserved + c.quantity, lows = s.lows + (c.low is not null)::int
-      from (select variant_id, sum(quantity)::int as quantity, jsonb_agg(low) filter (where low is not null) -> 0 as low
+      update product.stock s set on_hand = locked.on_hand, reserved = locked.reserved + c.quantity,
+        lows = s.lows + (c.low is not null)::int
+      from locked, (select variant_id, sum(quantity)::int as quantity, jsonb_agg(low) filter (where low is not null) -> 0 as low
         from change group by variant_id) c
       where s.variant_id = any(array(select variant_id from change)) and s.variant_id = c.variant_id
+        and s.variant_id = locked.variant_id
       returning s.on_hand - s.reserved as available, s.lows, c.low
     ), event as (
       select e from held, jsonb_array_elements(${p.reserved}::text::jsonb) e
       union all select e || jsonb_build_object('sequence', moved.lows,
           'data', e -> 'data' || jsonb_build_object('available', moved.available))
         from moved, jsonb_array_elements(moved.low) e
-      union all select e || jsonb_build_object('id', gen_random_uuid(), 'subject', about.id,
+      union all select e || jsonb_build_object('id', ${newUuid(p.idPrefix)}, 'subject', about.id,
           'data', e -> 'data' || jsonb_build_object('checkoutId', about.id))
         from (select ${typedId("chk", sql`ended.checkout_id`)} as id from ended) about,
           jsonb_array_elements(${p.released}::text::jsonb) e
@@ -190,7 +202,7 @@ export async function tryReserve(session: Session, asked: Reservation): Promise<
   }));
   const unitsMax = hold.expiresAt && owner?.unitsMax;
   const [row] = await (unitsMax === undefined ? reserve : reserveLimited)(session, {
-    ...{ now, lowAt },
+    ...{ now, lowAt, idPrefix: idPrefixOf(now) },
     id: uuidOf(hold.id),
     checkoutId: uuidOf(hold.checkoutId),
     userId: owner ? uuidOf(owner.userId) : null,
@@ -259,7 +271,7 @@ const move = sqlStatement<MoveParams, HoldRow & { moved: boolean; fenced: boolea
       where s.variant_id = any(array(select variant_id from line)) and s.variant_id = line.variant_id
     ), ledger as (
       insert into product.stock_movements (id, variant_id, kind, delta, reference, at)
-      select (${p.idPrefix} || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid, line.variant_id,
+      select ${newUuid(p.idPrefix)}, line.variant_id,
         ${p.movement}, ${p.onHand}::int * line.quantity, ${p.reference}, ${p.now}::timestamptz
       from line, ended where ${p.onHand}::int <> 0
     ), fence as (
@@ -274,9 +286,6 @@ const move = sqlStatement<MoveParams, HoldRow & { moved: boolean; fenced: boolea
       hold.expires_at
     from (values (1)) as one left join hold on true`,
 );
-
-/** Digits of a UUIDv7 that tell its time and version; the rest of a movement's id is the database's choice. */
-const idPrefixOf = (now: Date): string => uuidv7(now.getTime()).replaceAll("-", "").slice(0, 13);
 
 /** A move of a checkout's hold as it is asked for. */
 export interface Move {
