@@ -82,7 +82,7 @@ function operation(random: Random, atMs: number, goods: number): Operation {
 
 function shopper(random: Random, { durationMs, goods }: PlanOptions): Operation[] {
   const operations: Operation[] = [];
-  for (let atMs = random.int(0, 1000); atMs < durationMs; atMs += random.int(100, 2200))
+  for (let atMs = random.int(0, 1000); atMs < durationMs; atMs += random.int(300, 3500))
     operations.push(operation(random, atMs, goods));
   return operations;
 }
