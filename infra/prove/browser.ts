@@ -42,8 +42,8 @@ export interface Browser {
   insist<T = Json>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Answer<T>>;
 }
 
-/** How long somebody insists. */
-export const patienceMs = 120_000;
+/** How long somebody insists: longer than any proof breaks things, so that only what never ends is a failure. */
+export const patienceMs = 600_000;
 const requestTimeoutMs = 40_000;
 
 const passing = new Set(["IDEMPOTENCY_KEY_IN_FLIGHT", "CHECKOUT_IN_PROGRESS", "ORDER_PAYMENT_IN_PROGRESS"]);

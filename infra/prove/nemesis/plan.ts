@@ -82,39 +82,76 @@ function operation(random: Random, atMs: number, goods: number): Operation {
 
 function shopper(random: Random, { durationMs, goods }: PlanOptions): Operation[] {
   const operations: Operation[] = [];
-  for (let atMs = random.int(0, 1000); atMs < durationMs; atMs += random.int(100, 2200))
+  for (let atMs = random.int(0, 1000); atMs < durationMs; atMs += random.int(300, 3500))
     operations.push(operation(random, atMs, goods));
   return operations;
 }
 
 const killed: readonly NodeService[] = ["checkout", "order", "payment", "product", "cart", "gateway"];
 
-function fault(random: Random, kind: number, atMs: number, { copies, stopMsMax }: PlanOptions): Fault {
+/** Kinds of faults, as often as they come: a mall that only recovers sells nothing. */
+const kinds: readonly Fault["breaks"][] = [
+  ...(["kill -9", "duplicates", "provider", "SIGSTOP", "lost answers", "PostgreSQL", "slow calls"] as const),
+  ...(["kill -9", "kill -9", "duplicates", "duplicates", "provider", "lost answers", "slow calls"] as const),
+];
+
+function fault(
+  random: Random,
+  breaks: Fault["breaks"],
+  atMs: number,
+  { copies, stopMsMax }: PlanOptions,
+): Fault {
   const at = random.pick(["before", "after"] as const);
   const calls = random.int(1, 12);
   const service = random.pick(killed);
-  const kinds: (() => Fault)[] = [
-    () => ({
-      ...{ atMs, breaks: "kill -9", service, which: random.pick(["one", "all"] as const) },
-      downMs: random.int(0, 1500),
-    }),
-    () => ({ atMs, breaks: "duplicates", at, calls }),
-    () => ({
-      ...{ atMs, breaks: "provider", calls: random.int(1, 4) },
-      how: random.pick(["timeout", "lost answer", "error"] as const),
-    }),
-    () => ({
-      atMs,
-      breaks: "SIGSTOP",
-      service,
-      copy: random.int(0, copies - 1),
-      forMs: random.int(200, stopMsMax),
-    }),
-    () => ({ atMs, breaks: "lost answers", at, calls }),
-    () => ({ atMs, breaks: "PostgreSQL" }),
-    () => ({ atMs, breaks: "slow calls", calls, delayMs: random.int(100, 5000) }),
-  ];
-  return kinds[kind % kinds.length]!();
+  switch (breaks) {
+    case "kill -9":
+      return {
+        atMs,
+        breaks,
+        service,
+        which: random.pick(["one", "all"] as const),
+        downMs: random.int(0, 1500),
+      };
+    case "duplicates":
+    case "lost answers":
+      return { atMs, breaks, at, calls };
+    case "provider":
+      return {
+        atMs,
+        breaks,
+        calls: random.int(1, 4),
+        how: random.pick(["timeout", "lost answer", "error"] as const),
+      };
+    case "SIGSTOP":
+      return { atMs, breaks, service, copy: random.int(0, copies - 1), forMs: random.int(200, stopMsMax) };
+    case "PostgreSQL":
+      return { atMs, breaks };
+    case "slow calls":
+      return { atMs, breaks, calls, delayMs: random.int(100, 5000) };
+  }
+}
+
+/** Milliseconds between two crashes of PostgreSQL, whose recovery is an outage of everything. */
+const betweenCrashesMs = 25_000;
+
+function faultsOf(random: Random, options: PlanOptions): Fault[] {
+  const faults: Fault[] = [];
+  let crashedMs = Number.NEGATIVE_INFINITY;
+  for (
+    let atMs = random.int(500, 1500), n = 0;
+    atMs < options.durationMs;
+    atMs += random.int(500, 3000), n++
+  ) {
+    // the first round brings each kind once, so that none is missing in a short run
+    const breaks = kinds[n < 7 ? n : random.int(0, kinds.length - 1)]!;
+    if (breaks === "PostgreSQL") {
+      if (atMs < crashedMs + betweenCrashesMs) continue;
+      crashedMs = atMs;
+    }
+    faults.push(fault(random, breaks, atMs, options));
+  }
+  return faults;
 }
 
 /** Draws everything that will be done: the same seed gives the same plan. */
@@ -122,14 +159,7 @@ export function planOf(random: Random, options: PlanOptions): Plan {
   const shoppers = Array.from({ length: options.shoppers }, (_, i) =>
     shopper(random.fork(`shopper ${i}`), options),
   );
-  const breaking = random.fork("faults");
-  const faults: Fault[] = [];
-  // the first round brings each kind once, so that none is missing in a short run
-  for (let atMs = breaking.int(500, 1500), n = 0; atMs < options.durationMs; n++) {
-    faults.push(fault(breaking, n < 7 ? n : breaking.int(0, 6), atMs, options));
-    atMs += breaking.int(500, 3000);
-  }
-  return { shoppers, faults };
+  return { shoppers, faults: faultsOf(random.fork("faults"), options) };
 }
 
 /** A short name of operations: the same name, the same operations. */
