@@ -58,6 +58,16 @@ describe("the repository", () => {
     expect(texts.get("bun.lock")).not.toContain("http");
   });
 
+  test("has migrations that a database which has the first ones still takes", () => {
+    const journals = files.filter((file) => /^db\/migrations\/\w+\/meta\/_journal\.json$/.test(file));
+    expect(journals.length).toBeGreaterThan(5);
+    for (const file of journals) {
+      // the migrator skips what is older than the last one it applied
+      const { entries } = JSON.parse(textOf(file)) as { entries: { when: number; tag: string }[] };
+      expect(entries).toEqual(entries.toSorted((a, b) => a.when - b.when));
+    }
+  });
+
   test("holds no private key", () => {
     expect(saying(new RegExp(`BEGIN (?:[A-Z]+ )*${"PRIVATE"} KEY`))).toEqual([]);
   });

@@ -95,10 +95,12 @@ const holds: readonly Invariant[] = [
           join product.stock s using (variant_id) where l.order_id = o.id and s.tracked))`,
   },
   {
-    sentence: "a hold is returned exactly when its order was paid and then cancelled",
+    // one that was cancelled between payment and claim had its units held still, so that they were released
+    sentence: "a hold gave its units back when its order was paid and then cancelled, sold ones only then",
     query: `select checkout_id, h.state, o.state as order_state, o.paid_at
       from product.holds h left join "order".orders o using (checkout_id)
-      where (h.state = 'returned') <> coalesce(o.state = 'CANCELLED' and o.paid_at is not null, false)`,
+      where case when o.state = 'CANCELLED' and o.paid_at is not null then h.state not in ('returned', 'released')
+        else h.state = 'returned' end`,
   },
   {
     sentence: "a hold is active only for an order that waits for payment",
@@ -114,7 +116,9 @@ const holds: readonly Invariant[] = [
         join "order".order_lines l on l.order_id = o.id join product.stock s using (variant_id)
         where o.paid_at is not null and s.tracked group by 1, 2) o
       full join (select h.checkout_id, l.variant_id, sum(l.quantity) as held from product.holds h
-        join product.hold_lines l on l.hold_id = h.id where h.state in ('claimed', 'returned') group by 1, 2) h
+        join product.hold_lines l on l.hold_id = h.id where h.state in ('claimed', 'returned')
+          or exists (select from "order".orders o where o.checkout_id = h.checkout_id and o.paid_at is not null)
+        group by 1, 2) h
       using (checkout_id, variant_id)
       where coalesce(ordered, 0) <> coalesce(held, 0)`,
   },
