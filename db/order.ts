@@ -9,6 +9,7 @@ import {
   pgSchema,
   primaryKey,
   text,
+  uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
@@ -31,6 +32,9 @@ export interface AddressRow {
   postalCode: string;
   country: string;
 }
+
+/** What went back of payments that had not paid the order then, by payment id; minor units as text. */
+export type EarlyRefundsRow = Record<string, { minor: string; inFull: boolean }>;
 
 /** What was bought, at which price; amounts are minor units of `currency`. */
 export const orders = order.table(
@@ -57,9 +61,14 @@ export const orders = order.table(
     expiresAt: instant("expires_at"),
     /** Of the last call that began or ended a payment; earlier ones that arrive later are refused. */
     paymentSequence: integer("payment_sequence").notNull().default(0),
+    /** What went back of the payment that paid it. */
     refundedTotal: amount("refunded_total").default(sql`0`),
+    /** Null when there is none. */
+    earlyRefunds: jsonb("early_refunds").$type<EarlyRefundsRow>(),
     /** When units and money of a cancelled order go back next; null when nothing has to. */
     undoDueAt: instant("undo_due_at"),
+    /** Times the sweeper tried that. */
+    undoAttempts: integer("undo_attempts").notNull().default(0),
     version: integer("version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
     paidAt: instant("paid_at"),
@@ -71,6 +80,12 @@ export const orders = order.table(
     index("orders_to_undo").on(t.undoDueAt).where(sql`${t.undoDueAt} is not null`),
     check("orders_expiry", sql`${t.expiresAt} is null or ${t.state} = 'PENDING_PAYMENT'`),
     check("orders_undo", sql`${t.undoDueAt} is null or ${t.state} = 'CANCELLED'`),
+    check("orders_cancelled", sql`(${t.state} = 'CANCELLED') = (${t.cancelledAt} is not null)`),
+    check(
+      "orders_state_paid",
+      sql`case ${t.state} when 'CANCELLED' then true when 'PENDING_PAYMENT' then ${t.paidAt} is null else ${t.paidAt} is not null end`,
+    ),
+    check("orders_refunded", sql`${t.refundedTotal} between 0 and ${t.total}`),
     check(
       "orders_total",
       sql`${t.total} = ${t.subtotal} - ${t.discountTotal} + ${t.shippingTotal} + ${t.taxTotal}`,
@@ -106,17 +121,19 @@ export const orderIds = order.table("order_ids", {
   abandoned: boolean("abandoned").notNull(),
 });
 
-/** Timeline of an order; append-only. */
+/** Timeline of an order; append-only. A version of an order has at most one entry. */
 export const orderEvents = order.table(
   "order_events",
   {
     id: uuid("id").primaryKey(),
     orderId: idColumn("ord")("order_id").notNull(),
+    /** Version of the order after it. */
+    sequence: integer("sequence").notNull(),
     kind: text("kind").notNull(),
     detail: text("detail").notNull().default(""),
     at: instant("at").notNull(),
   },
-  (t) => [index("order_events_by_order").on(t.orderId, t.id)],
+  (t) => [uniqueIndex("order_events_by_order").on(t.orderId, t.sequence)],
 );
 
 export const { outbox, inbox, deadLetters, idempotency } = kernelTables(order);

@@ -1,8 +1,6 @@
-import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
-import { findOrder, setExpiry } from "../db/orders";
 import type { Deps } from "../deps";
-import { asOf, checkUnpaid, isBeingPaid } from "../domain/order";
+import { carryOut } from "./carry-out";
 
 /**
  * Takes an unpaid order out of the reach of time and customer; a repetition changes nothing. Faults: ORDER_NOT_FOUND,
@@ -10,13 +8,6 @@ import { asOf, checkUnpaid, isBeingPaid } from "../domain/order";
  */
 export const beginOrderPayment =
   (deps: Deps) =>
-  (orderId: Id<"ord">, sequence: number): Promise<void> =>
-    deps.db.tx(async (tx) => {
-      for (;;) {
-        const order = await findOrder(tx, orderId);
-        if (!order) throw notFound("ORDER");
-        checkUnpaid(asOf(order, deps.clock()), sequence);
-        if (isBeingPaid(order) && order.paymentSequence === sequence) return;
-        if (await setExpiry(tx, order, undefined, sequence)) return;
-      }
-    });
+  async (orderId: Id<"ord">, sequence: number): Promise<void> => {
+    await carryOut(deps, orderId, { verb: "beginPayment", sequence });
+  };

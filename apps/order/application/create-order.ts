@@ -1,31 +1,46 @@
 import { OrderPlacedSchema } from "@mall/gen/mall/order/v1/events_pb";
+import type { Tx } from "@mall/kernel/db/client";
 import { fault } from "@mall/kernel/fault";
 import { findOrder, insertOrder, isAbandoned } from "../db/orders";
 import type { Deps } from "../deps";
+import { asOf } from "../domain/decide";
 import { checkTotals, type Order, type OrderDraft } from "../domain/order";
 
-/** Creates the unpaid order of a checkout; a repetition returns the order it made before. */
+const cancelledBefore = () =>
+  fault("failed_precondition", "ORDER_STATE_INVALID", "The order was cancelled before this came.", {
+    metadata: { state: "CANCELLED" },
+  });
+
+/** The order that a repetition made before. One that ended unpaid stays ended, however late its creation comes. */
+async function madeBefore(tx: Tx, draft: OrderDraft, now: Date): Promise<Order> {
+  const existing = await findOrder(tx, draft.id);
+  if (existing?.checkoutId === draft.checkoutId) {
+    const order = asOf(existing, now);
+    if (order.state === "CANCELLED" && !order.paidAt) throw cancelledBefore();
+    return order;
+  }
+  if (!existing && (await isAbandoned(tx, draft.id))) throw cancelledBefore();
+  throw fault("already_exists", "ORDER_EXISTS", "Another order has this id or checkout.");
+}
+
+/**
+ * Creates the unpaid order of a checkout; a repetition returns the order it made before. Faults:
+ * ORDER_STATE_INVALID when it was abandoned or cancelled before it came, ORDER_EXISTS, ORDER_TOTALS_WRONG.
+ */
 export const createOrder =
   (deps: Deps) =>
   async (draft: OrderDraft): Promise<Order> => {
     checkTotals(draft);
     return deps.db.tx(async (tx) => {
-      const placed = await insertOrder(tx, draft, deps.clock());
-      if (placed) {
-        await deps.announce(tx, {
-          desc: OrderPlacedSchema,
-          data: { orderId: draft.id },
-          subject: draft.id,
-          sequence: 1,
-        });
-        return placed;
-      }
-      const existing = await findOrder(tx, draft.id);
-      if (existing?.checkoutId === draft.checkoutId) return existing;
-      if (!existing && (await isAbandoned(tx, draft.id)))
-        throw fault("failed_precondition", "ORDER_STATE_INVALID", "The checkout of this order was undone.", {
-          metadata: { state: "CANCELLED" },
-        });
-      throw fault("already_exists", "ORDER_EXISTS", "Another order has this id or checkout.");
+      const now = deps.clock();
+      const placed = await insertOrder(tx, draft, now);
+      if (!placed) return madeBefore(tx, draft, now);
+      await deps.announce(tx, {
+        desc: OrderPlacedSchema,
+        data: { orderId: draft.id },
+        subject: draft.id,
+        sequence: 1,
+      });
+      return asOf(placed, now);
     });
   };

@@ -1,22 +1,26 @@
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
-import { listEvents } from "../db/orders";
+import { listEvents } from "../db/order-events";
 import type { Deps } from "../deps";
+import { isDue } from "../domain/decide";
 import type { OrderEvent } from "../domain/order";
-import { getOrder } from "./get-order";
+import { expireIn } from "./carry-out";
+import { getHeldOrder } from "./holder";
 
-const oldestPossible = "00000000-0000-0000-0000-000000000000";
-
-/** A page of what happened to an order of the actor, oldest first, and the event the next page starts after. */
+/**
+ * A page of what happened to an order of the actor, oldest first, and the sequence the next page starts after. An
+ * expiry that is due is written down first, so that the timeline agrees with the order. Fault ORDER_NOT_FOUND.
+ */
 export const listOrderEvents =
   (deps: Deps) =>
   async (
     actor: Actor,
     orderId: Id<"ord">,
-    page: { size: number; after?: string },
-  ): Promise<{ events: OrderEvent[]; next?: string }> => {
-    await getOrder(deps)(actor, orderId);
-    const events = await listEvents(deps.db, orderId, page.after ?? oldestPossible, page.size + 1);
+    page: { size: number; after: number },
+  ): Promise<{ events: OrderEvent[]; next?: number }> => {
+    const order = await getHeldOrder(deps, actor, orderId);
+    if (isDue(order, deps.clock())) await deps.db.tx((tx) => expireIn(deps, tx, orderId));
+    const events = await listEvents(deps.db, orderId, page.after, page.size + 1);
     const shown = events.slice(0, page.size);
-    return { events: shown, next: events.length > page.size ? shown.at(-1)!.id : undefined };
+    return { events: shown, next: events.length > page.size ? shown.at(-1)!.sequence : undefined };
   };

@@ -2,7 +2,8 @@ import type { Id } from "@mall/kernel/id";
 import { idOf } from "@mall/kernel/id";
 import { listOrders as selectOrders } from "../db/orders";
 import type { Deps } from "../deps";
-import { asOf, type Order } from "../domain/order";
+import { asOf } from "../domain/decide";
+import type { Order } from "../domain/order";
 
 const newestPossible = idOf("ord", "ffffffff-ffff-ffff-ffff-ffffffffffff");
 

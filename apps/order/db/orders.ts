@@ -1,13 +1,33 @@
-import { orderLines, orders } from "@mall/db/order";
+import { type EarlyRefundsRow, orderLines, orders } from "@mall/db/order";
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { type Id, idOf, uuidOf, uuidv7 } from "@mall/kernel/id";
+import { type Id, uuidOf, uuidv7 } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
 import { and, asc, desc, eq, inArray, lt, sql } from "drizzle-orm";
-import type { Order, OrderDraft, OrderEvent, OrderState } from "../domain/order";
+import type { Change } from "../domain/decide";
+import type { Order, OrderDraft, Refunded } from "../domain/order";
+import type { OrderState } from "../domain/transitions";
 
 type OrderRow = typeof orders.$inferSelect;
 type LineRow = typeof orderLines.$inferSelect;
+
+const rowToEarlyRefunds = (row: EarlyRefundsRow | null, currency: string): Order["earlyRefunds"] =>
+  Object.fromEntries(
+    Object.entries(row ?? {}).map(([paymentId, { minor, inFull }]): [string, Refunded] => [
+      paymentId,
+      { total: { currency, minor: BigInt(minor) }, inFull },
+    ]),
+  );
+
+/** Null for none, which is nearly always. */
+function earlyRefundsToRow(refunds: Order["earlyRefunds"]): string | null {
+  const entries = Object.entries(refunds) as [string, Refunded][];
+  if (entries.length === 0) return null;
+  const row: EarlyRefundsRow = Object.fromEntries(
+    entries.map(([paymentId, { total, inFull }]) => [paymentId, { minor: String(total.minor), inFull }]),
+  );
+  return JSON.stringify(row);
+}
 
 function rowToOrder(row: OrderRow, lines: readonly LineRow[]): Order {
   const money = (minor: bigint): Money => ({ currency: row.currency, minor });
@@ -28,6 +48,7 @@ function rowToOrder(row: OrderRow, lines: readonly LineRow[]): Order {
     cancelledAt: row.cancelledAt ?? undefined,
     expiresAt: row.expiresAt ?? undefined,
     refundedTotal: money(row.refundedTotal),
+    earlyRefunds: rowToEarlyRefunds(row.earlyRefunds, row.currency),
   };
 }
 
@@ -116,7 +137,8 @@ const insert = sqlStatement<InsertParams, { number: string }>(
       select placed.id, l.* from placed, jsonb_to_recordset(${p.lines}::text::jsonb) as l(position int, variant uuid,
         product uuid, sku text, title text, quantity int, unit_price bigint, total bigint)
     ), timeline as (
-      insert into "order".order_events (id, order_id, kind, at) select ${p.eventId}, id, 'placed', created_at from placed
+      insert into "order".order_events (id, order_id, sequence, kind, at)
+      select ${p.eventId}, id, 1, 'placed', created_at from placed
     )
     select number from placed`,
 );
@@ -165,6 +187,7 @@ export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise
       createdAt: now,
       paymentSequence: 0,
       refundedTotal: { currency: totals.total.currency, minor: 0n },
+      earlyRefunds: {},
     }
   );
 }
@@ -183,198 +206,73 @@ const findAbandoned = sqlStatement<{ id: string }, { abandoned: boolean }>(
 );
 
 /** Whether the checkout of an order was undone before it came. */
-export const isAbandoned = async (tx: Tx, id: Id<"ord">): Promise<boolean> =>
-  (await findAbandoned(tx, { id: uuidOf(id) }))[0]?.abandoned === true;
+export const isAbandoned = async (session: Session, id: Id<"ord">): Promise<boolean> =>
+  (await findAbandoned(session, { id: uuidOf(id) }))[0]?.abandoned === true;
 
-interface ExpiryParams {
+interface SaveParams {
   id: string;
   version: number;
-  expiresAt: Date | null;
-  sequence: number;
-}
-
-const touch = sqlStatement<ExpiryParams, { version: number }>(
-  (
-    p,
-  ) => sql`update "order".orders set expires_at = ${p.expiresAt}::timestamptz, payment_sequence = ${p.sequence},
-      version = version + 1
-    where id = ${p.id} and state = 'PENDING_PAYMENT' and version = ${p.version} returning version`,
-);
-
-/** Sets when an unpaid order is cancelled by itself; false when it was changed meanwhile. */
-export async function setExpiry(
-  tx: Tx,
-  { id, version }: Order,
-  expiresAt: Date | undefined,
-  sequence: number,
-): Promise<boolean> {
-  const params = { id: uuidOf(id), version, expiresAt: expiresAt ?? null, sequence };
-  return (await touch(tx, params)).length === 1;
-}
-
-const due = sqlStatement<{ now: Date }, { id: string }>(
-  (p) => sql`select id from "order".orders where expires_at <= ${p.now}
-    order by expires_at limit 50 for update skip locked`,
-);
-
-/** Locks up to 50 unpaid orders whose time is over. */
-export const dueOrders = async (tx: Tx, now: Date): Promise<Id<"ord">[]> =>
-  (await due(tx, { now })).map((row) => idOf("ord", row.id));
-
-const leaseUndo = sqlStatement<{ now: Date; leaseUntil: Date }, { id: string; checkout_id: string }>(
-  (p) => sql`update "order".orders set undo_due_at = ${p.leaseUntil} where id in (
-      select id from "order".orders where undo_due_at <= ${p.now} order by undo_due_at limit 20 for update skip locked)
-    returning id, checkout_id`,
-);
-
-/** A cancelled order whose units and money have to go back. */
-export interface Undo {
-  orderId: Id<"ord">;
-  checkoutId: Id<"chk">;
-}
-
-/** Takes up to 20 cancelled orders whose units and money have to go back, until `leaseUntil`. */
-export const leaseUndos = async (session: Session, now: Date, leaseUntil: Date): Promise<Undo[]> =>
-  (await leaseUndo(session, { now, leaseUntil })).map((row) => ({
-    orderId: idOf("ord", row.id),
-    checkoutId: idOf("chk", row.checkout_id),
-  }));
-
-const endUndo = sqlStatement<{ id: string; dueAt: Date | null }, object>(
-  (p) => sql`update "order".orders set undo_due_at = ${p.dueAt}::timestamptz
-    where id = ${p.id} and undo_due_at is not null`,
-);
-
-/** Writes down that everything went back, or when it is tried again. */
-export async function settleUndo(session: Session, id: Id<"ord">, dueAt: Date | undefined): Promise<void> {
-  await endUndo(session, { id: uuidOf(id), dueAt: dueAt ?? null });
-}
-
-const refund = sqlStatement<
-  { id: string; refunded: string; inFull: boolean; detail: string; eventId: string; now: Date },
-  { version: number; was: string; state: string }
->(
-  (p) => sql`with known as (
-      select id, state from "order".orders where id = ${p.id} for update
-    ), changed as (
-      update "order".orders o set version = version + 1,
-        refunded_total = greatest(refunded_total, ${p.refunded}::text::bigint),
-        state = case when ${p.inFull}::boolean and o.state in ('PAID', 'SHIPPED', 'DELIVERED', 'COMPLETED')
-          then 'REFUNDED' else o.state end
-      from known where o.id = known.id returning o.id, version, known.state as was, o.state
-    ), timeline as (
-      insert into "order".order_events (id, order_id, kind, detail, at)
-      select ${p.eventId}, id, 'refunded', ${p.detail}, ${p.now}::timestamptz from changed
-    )
-    select version, was, state from changed`,
-);
-
-/** Notes money that went back; undefined for an order that does not exist. `wasLast` tells that it is REFUNDED now. */
-export async function noteRefund(
-  tx: Tx,
-  id: Id<"ord">,
-  { refundedMinor, inFull, detail }: { refundedMinor: bigint; inFull: boolean; detail: string },
-  now: Date,
-): Promise<{ version: number; wasLast: boolean } | undefined> {
-  const eventId = uuidv7(now.getTime());
-  const params = { id: uuidOf(id), refunded: String(refundedMinor), inFull, detail, eventId, now };
-  const [row] = await refund(tx, params);
-  return row && { version: row.version, wasLast: row.was !== row.state };
-}
-
-const selectEvents = sqlStatement<
-  { id: string; after: string; limit: number },
-  { id: string; kind: string; detail: string; at: string }
->(
-  (p) => sql`select id, kind, detail, at from "order".order_events
-    where order_id = ${p.id} and id > ${p.after} order by id limit ${p.limit}`,
-);
-
-/** Up to `limit` events of an order after the event `after`, oldest first. */
-export async function listEvents(
-  session: Session,
-  id: Id<"ord">,
-  after: string,
-  limit: number,
-): Promise<OrderEvent[]> {
-  const rows = await selectEvents(session, { id: uuidOf(id), after, limit });
-  return rows.map((row) => ({ ...row, at: new Date(row.at) }));
-}
-
-interface MoveParams {
-  id: string;
-  from: string;
-  to: string;
+  state: string;
   paymentId: string | null;
-  reason: string;
-  kind: string;
-  at: Date;
-  undoDueAt: Date | null;
+  paidAt: Date | null;
   expiresAt: Date | null;
-  now: Date;
+  cancelledAt: Date | null;
+  cancelReason: string;
+  refundedTotal: string;
+  earlyRefunds: string | null;
+  paymentSequence: number;
+  undoDueAt: Date | null;
+  kind: string | null;
+  detail: string;
+  at: Date | null;
   eventId: string;
 }
 
-const move = sqlStatement<MoveParams, { version: number }>(
-  (p) => sql`with moved as (
-      update "order".orders set state = ${p.to}, version = version + 1,
-        payment_id = coalesce(${p.paymentId}::uuid, payment_id),
-        paid_at = case when ${p.to} = 'PAID' then ${p.at}::timestamptz else paid_at end,
-        cancelled_at = case when ${p.to} = 'CANCELLED' then ${p.at}::timestamptz else cancelled_at end,
-        cancel_reason = case when ${p.to} = 'CANCELLED' then ${p.reason} else cancel_reason end,
-        expires_at = null, undo_due_at = ${p.undoDueAt}::timestamptz
-      where id = ${p.id} and state = ${p.from} and expires_at is not distinct from ${p.expiresAt}::timestamptz
+const save = sqlStatement<SaveParams, { version: number }>(
+  (p) => sql`with saved as (
+      update "order".orders set version = version + 1, state = ${p.state}, payment_id = ${p.paymentId},
+        paid_at = ${p.paidAt}, expires_at = ${p.expiresAt}, cancelled_at = ${p.cancelledAt},
+        cancel_reason = ${p.cancelReason}, refunded_total = ${p.refundedTotal}::text::bigint,
+        early_refunds = ${p.earlyRefunds}::text::jsonb, payment_sequence = ${p.paymentSequence},
+        undo_due_at = coalesce(${p.undoDueAt}::timestamptz, undo_due_at)
+      where id = ${p.id} and version = ${p.version}
       returning id, version
     ), timeline as (
-      insert into "order".order_events (id, order_id, kind, detail, at)
-      select ${p.eventId}, id, ${p.kind}, ${p.reason}, ${p.at}::timestamptz from moved
+      insert into "order".order_events (id, order_id, sequence, kind, detail, at)
+      select ${p.eventId}, id, version, ${p.kind}::text, ${p.detail}, ${p.at}::timestamptz from saved
+      where ${p.kind}::text is not null
     )
-    select version from moved`,
+    select version from saved`,
 );
 
-/** What a move writes down. */
-export interface OrderChange {
-  state: OrderState;
-  /** Of the timeline. */
-  kind: string;
-  paymentId?: Id<"pay">;
-  reason?: string;
-  /** When it happened, if not now. */
-  at?: Date;
-  /** Until when whoever moves it takes care of what has to go back. */
-  undoDueAt?: Date;
-}
-
-/** Moves an order from the state it was decided on; undefined when it has left that state meanwhile. */
-export async function moveOrder(
+/**
+ * Stores a change of an order with its entry in the timeline; false when the order is no longer what the change was
+ * decided on. `undoDueAt` is when somebody else sends units and money back, if whoever decided this does not.
+ */
+export async function saveChange(
   tx: Tx,
-  order: Order,
-  to: OrderChange,
+  decidedOn: Order,
+  { order, event }: Change,
+  undoDueAt: Date | undefined,
   now: Date,
-): Promise<Order | undefined> {
-  const at = to.at ?? now;
-  const [row] = await move(tx, {
+): Promise<boolean> {
+  const saved = await save(tx, {
     id: uuidOf(order.id),
-    from: order.state,
-    to: to.state,
-    paymentId: to.paymentId ? uuidOf(to.paymentId) : null,
-    reason: to.reason ?? "",
-    kind: to.kind,
-    at,
-    undoDueAt: to.undoDueAt ?? null,
+    version: decidedOn.version,
+    state: order.state,
+    paymentId: order.paymentId ? uuidOf(order.paymentId) : null,
+    paidAt: order.paidAt ?? null,
     expiresAt: order.expiresAt ?? null,
-    now,
+    cancelledAt: order.cancelledAt ?? null,
+    cancelReason: order.cancelReason,
+    refundedTotal: String(order.refundedTotal.minor),
+    earlyRefunds: earlyRefundsToRow(order.earlyRefunds),
+    paymentSequence: order.paymentSequence,
+    undoDueAt: undoDueAt ?? null,
+    kind: event?.kind ?? null,
+    detail: event?.detail ?? "",
+    at: event?.at ?? null,
     eventId: uuidv7(now.getTime()),
   });
-  return (
-    row && {
-      ...order,
-      state: to.state,
-      version: row.version,
-      paymentId: to.paymentId ?? order.paymentId,
-      expiresAt: undefined,
-      ...(to.state === "PAID" ? { paidAt: at } : {}),
-      ...(to.state === "CANCELLED" ? { cancelledAt: at, cancelReason: to.reason ?? "" } : {}),
-    }
-  );
+  return saved.length === 1;
 }

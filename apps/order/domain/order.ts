@@ -1,39 +1,7 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
-
-/** Life of an order; the names are those of the contract without their prefix. */
-export type OrderState =
-  | "PENDING_PAYMENT"
-  | "PAID"
-  | "SHIPPED"
-  | "DELIVERED"
-  | "COMPLETED"
-  | "CANCELLED"
-  | "REFUNDED";
-
-/** What can happen to an order. */
-export type OrderMove = "pay" | "abandon" | "expire" | "cancel" | "ship" | "deliver" | "complete" | "refund";
-
-/** The only legal moves: state → move → next state. */
-export const transitions: Record<OrderState, Partial<Record<OrderMove, OrderState>>> = {
-  PENDING_PAYMENT: { pay: "PAID", abandon: "CANCELLED", expire: "CANCELLED", cancel: "CANCELLED" },
-  PAID: { cancel: "CANCELLED", ship: "SHIPPED", refund: "REFUNDED" },
-  SHIPPED: { deliver: "DELIVERED", refund: "REFUNDED" },
-  DELIVERED: { complete: "COMPLETED", refund: "REFUNDED" },
-  COMPLETED: { refund: "REFUNDED" },
-  CANCELLED: {},
-  REFUNDED: {},
-};
-
-/** The state after a move. Fault ORDER_STATE_INVALID when the table has no such move. */
-export function nextState(state: OrderState, move: OrderMove): OrderState {
-  const next = transitions[state][move];
-  if (next) return next;
-  throw fault("failed_precondition", "ORDER_STATE_INVALID", `An order that is ${state} cannot ${move}.`, {
-    metadata: { state, move },
-  });
-}
+import type { OrderState } from "./transitions";
 
 export interface Address {
   name: string;
@@ -77,6 +45,13 @@ export interface OrderDraft {
   expiresAt?: Date;
 }
 
+/** What went back of one payment. */
+export interface Refunded {
+  total: Money;
+  /** Nothing of the payment is left. */
+  inFull: boolean;
+}
+
 /** A snapshot of what was bought, and what became of it. */
 export interface Order extends OrderDraft {
   number: string;
@@ -89,41 +64,20 @@ export interface Order extends OrderDraft {
   cancelledAt?: Date;
   /** Of the last call that began or ended a payment. */
   paymentSequence: number;
+  /** What went back of the payment that paid it. */
   refundedTotal: Money;
+  /** What went back of payments that had not paid it: of an attempt that failed, or before the order knew of it. */
+  earlyRefunds: Readonly<Record<Id<"pay">, Refunded>>;
 }
 
-/** Something that happened to an order. */
+/** Something that happened to an order; `sequence` is the order's version after it. */
 export interface OrderEvent {
   id: string;
+  sequence: number;
   kind: string;
   detail: string;
   at: Date;
 }
-
-/** An order as it is at `now`: one that was not paid in time is cancelled, also before that is written down. */
-export const asOf = (order: Order, now: Date): Order =>
-  order.expiresAt && order.expiresAt <= now
-    ? {
-        ...order,
-        state: "CANCELLED",
-        cancelReason: "EXPIRED",
-        cancelledAt: order.expiresAt,
-        expiresAt: undefined,
-      }
-    : order;
-
-/** Faults ORDER_STATE_INVALID unless the order is unpaid, OVERTAKEN when a later call about its payment came first. */
-export function checkUnpaid({ state, paymentSequence }: Order, sequence: number): void {
-  if (state !== "PENDING_PAYMENT")
-    throw fault("failed_precondition", "ORDER_STATE_INVALID", `An order that is ${state} cannot be paid.`, {
-      metadata: { state },
-    });
-  if (paymentSequence > sequence)
-    throw fault("aborted", "OVERTAKEN", "A later call of this checkout came first; this one has no effect.");
-}
-
-/** Whether a payment runs, so that neither the customer nor time may cancel the order. */
-export const isBeingPaid = (order: Order): boolean => order.state === "PENDING_PAYMENT" && !order.expiresAt;
 
 /** Refuses a draft whose sums do not follow from its lines: ORDER_TOTALS_WRONG. */
 export function checkTotals({ items, totals }: OrderDraft): void {

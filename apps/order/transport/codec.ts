@@ -4,13 +4,15 @@ import type { Address as AddressMessage } from "@mall/gen/mall/common/v1/address
 import type { Line } from "@mall/gen/mall/common/v1/line_pb";
 import {
   type CreateOrderRequest,
+  type OrderEvent as OrderEventMessage,
+  OrderEventSchema,
   type Order as OrderMessage,
   OrderSchema,
   OrderState as OrderStateMessage,
 } from "@mall/gen/mall/order/v1/order_pb";
 import type { Id } from "@mall/kernel/id";
 import { moneyOf } from "@mall/kernel/money-codec";
-import type { Address, Order, OrderDraft, OrderLine } from "../domain/order";
+import type { Address, Order, OrderDraft, OrderEvent, OrderLine } from "../domain/order";
 
 /** An order of the domain as the contract shows it. */
 export const orderToMessage = (order: Order): OrderMessage => create(OrderSchema, orderInit(order));
@@ -33,6 +35,10 @@ const orderInit = (order: Order): MessageInitShape<typeof OrderSchema> => ({
   expiresAt: order.expiresAt && timestampFromDate(order.expiresAt),
   refundedTotal: order.refundedTotal,
 });
+
+/** An entry of the timeline as the contract shows it. */
+export const eventToMessage = ({ id, kind, detail, at }: OrderEvent): OrderEventMessage =>
+  create(OrderEventSchema, { id, kind, detail, at: timestampFromDate(at) });
 
 const lineOf = (line: Line): OrderLine => ({
   variantId: line.variantId as Id<"var">,

@@ -6,11 +6,12 @@ import type { Deps } from "../deps";
 
 /** Events that the order service listens to. */
 export const orderConsumers = (deps: Deps): Consumer[] => [
-  consumer(PaymentRefundedSchema, (tx, { orderId, refundedMinor, amountMinor, currency, inFull }) =>
-    paymentRefunded(deps)(tx, orderId as Id<"ord">, {
-      refundedMinor,
-      inFull,
-      detail: `${amountMinor} ${currency}`,
+  consumer(PaymentRefundedSchema, (tx, data) =>
+    paymentRefunded(deps)(tx, data.orderId as Id<"ord">, {
+      paymentId: data.paymentId as Id<"pay">,
+      total: { currency: data.currency, minor: data.refundedMinor },
+      inFull: data.inFull,
+      detail: `${data.amountMinor} ${data.currency}`,
     }),
   ),
 ];

@@ -1,4 +1,4 @@
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
 import { type Id, isId } from "@mall/kernel/id";
 import { foreignToken, pagePosition, pageToken } from "@mall/kernel/page-token";
@@ -14,7 +14,15 @@ import { listOrderEvents } from "../application/list-order-events";
 import { listOrders } from "../application/list-orders";
 import { markOrderPaid } from "../application/mark-order-paid";
 import type { Deps } from "../deps";
-import { draftOf, orderToMessage } from "./codec";
+import { draftOf, eventToMessage, orderToMessage } from "./codec";
+
+/** The sequence in a page token of a timeline; 0 for the first page. */
+function sequenceOf(query: string, token: string): number {
+  const position = pagePosition(query, token);
+  if (position === undefined) return 0;
+  if (!/^[1-9]\d{0,8}$/.test(position)) throw foreignToken();
+  return Number(position);
+}
 
 /** OrderService on the application's use cases. */
 export const orderRpc = (deps: Deps): Implementation =>
@@ -46,11 +54,11 @@ export const orderRpc = (deps: Deps): Implementation =>
       const query = `events|${orderId}`;
       const page = await listOrderEvents(deps)(context.values.get(requestKey).actor, orderId as Id<"ord">, {
         size: pageSize ?? 20,
-        after: pagePosition(query, token),
+        after: sequenceOf(query, token),
       });
       return {
-        events: page.events.map((event) => ({ ...event, at: timestampFromDate(event.at) })),
-        nextPageToken: page.next ? pageToken(query, page.next) : "",
+        events: page.events.map(eventToMessage),
+        nextPageToken: page.next ? pageToken(query, String(page.next)) : "",
       };
     },
     async beginOrderPayment({ orderId, sequence }) {

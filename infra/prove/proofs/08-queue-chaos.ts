@@ -158,11 +158,12 @@ async function command(context: Context, ...args: string[]): Promise<{ exitCode:
 async function poison(context: Context, cohort: Cohort): Promise<void> {
   const { sql } = context.cluster;
   const orderId = cohort.refunded[0]!;
-  const [before] = await sql`select refunded_total from "order".orders where id = ${uuidOf(orderId)}`;
+  const [before] =
+    await sql`select refunded_total, payment_id from "order".orders where id = ${uuidOf(orderId)}`;
   const id = crypto.randomUUID();
   const data = (refundedMinor: string) => ({
     ...{
-      paymentId: "",
+      paymentId: idOf("pay", before!.payment_id),
       orderId,
       refundId: "",
       amountMinor: "1",
