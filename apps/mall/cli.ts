@@ -78,8 +78,8 @@ async function reconcileStock(mall: Mall): Promise<number> {
   do {
     const page = await inventory.reconcileStock({ pageToken });
     for (const { variantId, field, recorded, recomputed } of page.differences) {
-      const books = field === "reserved" ? "active holds" : "ledger";
-      console.log(`${variantId}: ${field} ${recorded}, the ${books} say ${recomputed}`);
+      const books = field === "reserved" ? "active holds say" : "ledger says";
+      console.log(`${variantId}: ${field} ${recorded}, the ${books} ${recomputed}`);
     }
     checked += page.checked;
     found += page.differences.length;

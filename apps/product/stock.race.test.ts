@@ -221,25 +221,27 @@ describe("contended stock", () => {
   });
 });
 
-/** Keeps everyone else from the stock of a variant until `meanwhile`, which others wait for, has ended. */
+/**
+ * Keeps everyone else from the stock of a variant until `meanwhile` has ended, which begins when so many wait. Each of
+ * them, the lock and the watch take one of the five connections.
+ */
 async function whileLocked(
   variantId: string,
-  waiting: () => Promise<unknown>,
-  meanwhile: (sql: Sql) => Promise<unknown>,
+  waiting: readonly (() => Promise<unknown>)[],
+  meanwhile: (sql: Sql) => Promise<unknown> = async () => undefined,
 ) {
-  let waiter: Promise<unknown> | undefined;
+  let waiters: Promise<unknown>[] = [];
   await mall.db.tx(async ({ sql }) => {
-    const [{ pid }] = (await sql`select pg_backend_pid() as pid from product.stock
-      where variant_id = ${uuidOf(variantId)} for update`) as unknown as [{ pid: number }];
-    waiter = waiting();
-    for (let isBlocked = false; !isBlocked; ) {
-      const [row] = await mall.db.sql`select exists (select from pg_locks where not granted
-        and ${pid}::int = any(pg_blocking_pids(pid))) as blocked`;
-      isBlocked = row!.blocked;
+    await sql`select from product.stock where variant_id = ${uuidOf(variantId)} for update`;
+    waiters = waiting.map((wait) => wait());
+    for (let blocked = 0; blocked < waiting.length; ) {
+      const [row] = await mall.db
+        .sql`select count(distinct pid)::int as blocked from pg_locks where not granted`;
+      blocked = row!.blocked;
     }
     await meanwhile(sql);
   });
-  await waiter;
+  return Promise.all(waiters);
 }
 
 describe("a reservation that waits", () => {
@@ -250,7 +252,7 @@ describe("a reservation that waits", () => {
     const checkoutId = mall.newId("chk");
     await whileLocked(
       ids[0]!,
-      () => reserve([{ variantId: ids[0]!, quantity: 3 }], undefined, checkoutId),
+      [() => reserve([{ variantId: ids[0]!, quantity: 3 }], undefined, checkoutId)],
       async (sql) => {
         await sql`update product.holds set state = 'expired', ended_at = now() where checkout_id = ${uuidOf(late)}`;
         await sql`update product.stock set reserved = 0 where variant_id = ${uuidOf(ids[0]!)}`;
@@ -266,11 +268,39 @@ describe("a reservation that waits", () => {
     mall.clock.advance(5);
     await whileLocked(
       ids[0]!,
-      () => Promise.all(times(4, () => reserve([one(ids[1]!), one(ids[0]!)]))),
-      async () => undefined,
+      times(3, () => () => reserve([one(ids[1]!), one(ids[0]!)])),
     );
     expect(await expectOneEnd(late)).toBe("expired");
-    for (const id of ids) expect(await stockOf(id)).toEqual({ onHand: 5, reserved: 4 });
+    for (const id of ids) expect(await stockOf(id)).toEqual({ onHand: 5, reserved: 3 });
+  });
+
+  test("with two others for the unit that all of them saw gets it alone or not at all", async () => {
+    const { ids } = await sell(5, 1);
+    const buyers = times(3, () => () => reasonOf(reserve([one(ids[1]!), one(ids[0]!)])));
+    const reasons = await whileLocked(ids[0]!, buyers);
+    expect([...reasons].sort()).toEqual(["OUT_OF_STOCK", "OUT_OF_STOCK", undefined]);
+    expect([await stockOf(ids[0]!), await stockOf(ids[1]!)]).toEqual([
+      { onHand: 5, reserved: 1 },
+      { onHand: 1, reserved: 1 },
+    ]);
+  });
+
+  test("beside two others of the same user is counted by them", async () => {
+    const { ids } = await sell(900);
+    const userId = mall.newId("usr");
+    const lines = [{ variantId: ids[0]!, quantity: 200 }];
+    const buyers = times(3, () => () => reasonOf(reserve(lines, 60, mall.newId("chk"), userId)));
+    const reasons = await whileLocked(ids[0]!, buyers);
+    expect([...reasons].sort()).toEqual(["HOLD_LIMIT_EXCEEDED", undefined, undefined]);
+    expect((await stockOf(ids[0]!)).reserved).toBe(400);
+  });
+
+  test("is not made by who finds nothing left", async () => {
+    const { ids } = await sell(1);
+    await reserve([one(ids[0]!)]);
+    await whileLocked(ids[0]!, [], async () => {
+      expect(await reasonOf(reserve([one(ids[0]!)]))).toBe("OUT_OF_STOCK");
+    });
   });
 });
 
@@ -291,15 +321,11 @@ describe("one hold", () => {
     const { ids } = await sell(5);
     const checkoutId = await reserve([one(ids[0]!)], 5);
     mall.clock.advance(5);
-    await whileLocked(
-      ids[0]!,
-      () => mall.app.sweep(),
-      async () => {
-        mall.clock.advance(-5);
-        await checkout().extendStock({ checkoutId });
-        mall.clock.advance(5);
-      },
-    );
+    await whileLocked(ids[0]!, [() => mall.app.sweep()], async () => {
+      mall.clock.advance(-5);
+      await checkout().extendStock({ checkoutId });
+      mall.clock.advance(5);
+    });
     expect(await expectOneEnd(checkoutId)).toBe("active");
     await checkout().claimStock({ checkoutId });
     expect(await expectOneEnd(checkoutId)).toBe("claimed");
@@ -309,10 +335,8 @@ describe("one hold", () => {
   test("that comes due while its claim waits is decided by the time the claim came", async () => {
     const { ids } = await sell(5);
     const checkoutId = await reserve([one(ids[0]!)], 5);
-    await whileLocked(
-      ids[0]!,
-      () => checkout().claimStock({ checkoutId }),
-      async () => mall.clock.advance(5),
+    await whileLocked(ids[0]!, [() => checkout().claimStock({ checkoutId })], async () =>
+      mall.clock.advance(5),
     );
     await mall.app.sweep();
     expect(await expectOneEnd(checkoutId)).toBe("claimed");
@@ -372,13 +396,16 @@ describe("an undo", () => {
     for (const id of ids) expect(await stockOf(id)).toEqual({ onHand: 50, reserved: 0 });
   });
 
-  test("that waits for a reservation which is being written undoes it", async () => {
+  test("that overtakes a reservation which waits for its stock keeps it from holding anything", async () => {
     const { ids } = await sell(5);
     const checkoutId = mall.newId("chk");
-    const reserving = reserve([one(ids[0]!)], undefined, checkoutId);
-    await Promise.all([reserving, checkout().releaseStock({ checkoutId })].map(reasonOf));
-    await checkout().releaseStock({ checkoutId });
-    expect((await historyOf(checkoutId)).state).toBe("released");
+    const [reason] = await whileLocked(
+      ids[0]!,
+      [() => reasonOf(reserve([one(ids[0]!)], undefined, checkoutId))],
+      () => checkout().releaseStock({ checkoutId }),
+    );
+    const { state, events } = await historyOf(checkoutId);
+    expect([reason, state, events]).toEqual(["HOLD_ENDED", "released", []]);
     expect(await stockOf(ids[0]!)).toEqual({ onHand: 5, reserved: 0 });
   });
 

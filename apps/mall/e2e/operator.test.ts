@@ -1,8 +1,11 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { openDb } from "@mall/kernel/db/client";
+import { uuidOf } from "@mall/kernel/id";
 import { mall, newAdmin } from "./command";
 import { host, hostKind } from "./host";
 import {
   guestWith,
+  inStock,
   newKey,
   newUser,
   type Options,
@@ -94,6 +97,32 @@ describe(`an operator (${hostKind})`, () => {
     expect([tooMany.status, tooMany.body.reason]).toEqual([409, "OUT_OF_STOCK"]);
     const set = await mall("stock", "set", sku, "3");
     expect([set.exitCode, set.text.trim()]).toEqual([0, `${sku}: 3 on hand, 0 reserved`]);
+  });
+
+  test("reconciles the stock: clean, or each difference by its variant and exit code 1", async () => {
+    const { id: variantId } = await inStock();
+    const clean = await mall("reconcile", "stock");
+    expect([clean.exitCode, clean.text.trim()]).toEqual([
+      0,
+      expect.stringMatching(/^[1-9][0-9]* variants checked, 0 differences$/),
+    ]);
+    const owner = openDb({ url: (await host()).databaseUrl, max: 1 });
+    const shift = (by: number) =>
+      owner.sql`update product.stock set on_hand = on_hand + ${by} where variant_id = ${uuidOf(variantId)}`;
+    try {
+      await shift(1);
+      const found = await mall("reconcile", "stock");
+      expect([found.exitCode, found.text]).toEqual([
+        1,
+        expect.stringMatching(
+          new RegExp(`^${variantId}: on_hand [0-9]+, the ledger says [0-9]+\n.* 1 differences\n$`),
+        ),
+      ]);
+    } finally {
+      await shift(-1);
+      await owner.close();
+    }
+    expect((await mall("reconcile", "stock")).exitCode).toBe(0);
   });
 
   test("is told what the command line does not understand", async () => {
