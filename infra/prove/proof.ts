@@ -43,19 +43,3 @@ export class Violation extends Error {}
 export function must(holds: boolean, sentence: string | (() => string)): asserts holds {
   if (!holds) throw new Violation(typeof sentence === "string" ? sentence : sentence());
 }
-
-/** Runs `work` for each item, at most `width` at once; the first error ends it. */
-export async function forEachOf<T>(
-  items: readonly T[],
-  width: number,
-  work: (item: T, index: number) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    while (next < items.length) {
-      const index = next++;
-      await work(items[index]!, index);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
-}

@@ -1,7 +1,7 @@
+import { eachBounded, within } from "../concurrency";
 import type { ServiceTokens } from "../identity/service-token";
 import type { Registry } from "../registry/port";
 import type { Delivery, EventBus, Failure } from "./port";
-import { eachBounded, within } from "./timing";
 
 /** A batch of 50 that nobody answers is over after twice the time limit, well within the relay's lease. */
 const atOnce = 25;

@@ -1,7 +1,7 @@
 import { Client, QstashError, Receiver } from "@upstash/qstash";
+import { within } from "../concurrency";
 import { parsed } from "./consume";
 import type { Delivery, EventBus, Failure } from "./port";
-import { within } from "./timing";
 
 /** How QStash is reached, and how it reaches us. */
 export interface QStashSettings {

@@ -5,11 +5,12 @@ import {
   ConsumerStatus,
   type Publisher,
 } from "rabbitmq-client";
+import { type Turnstile, turnstile, within } from "../concurrency";
 import { errorFields, type Log } from "../log";
 import type { ServiceName } from "../topology";
 import { isEvent, isMalformed, isPassing, parsed } from "./consume";
 import type { Delivery, EventBus, Failure, Inbox } from "./port";
-import { attemptsMax, awayDelayMs, refusedDelayMs, turnstile, within } from "./timing";
+import { attemptsMax, awayDelayMs, refusedDelayMs } from "./timing";
 
 export interface RabbitmqOptions {
   url: string;
@@ -199,7 +200,7 @@ const eventOf = (message: AsyncMessage): unknown => parsed(Buffer.from(message.b
 async function receive(
   { service, inbox, outlet, backoffMs, pause }: Desk,
   message: AsyncMessage,
-  turn: ReturnType<typeof turnstile>,
+  turn: Turnstile,
 ): Promise<ConsumerStatus> {
   const event = eventOf(message);
   try {

@@ -6,7 +6,7 @@ import type { MallApp, Resources } from "../app";
 import type { EventBus } from "../bus/port";
 import { rabbitmqBus } from "../bus/rabbitmq";
 import { rabbitmqUrl } from "../bus/settings";
-import { within } from "../bus/timing";
+import { within } from "../concurrency";
 import { openDb } from "../db/client";
 import { baseEnv, type EnvSource, parseEnv } from "../env";
 import { errorFields, jsonLog, type Log } from "../log";

@@ -1,3 +1,4 @@
+import { turnstile } from "@mall/kernel/concurrency";
 import { fault } from "@mall/kernel/fault";
 import type { Passwords } from "./port";
 
@@ -20,27 +21,15 @@ export function limitedPasswords(
   background: (work: Promise<unknown>) => void,
   limits: HashLimits = hashLimits,
 ): Passwords {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-
-  async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (running < limits.concurrentMax) running++;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
-    }
-  }
+  const inTurn = turnstile(limits.concurrentMax, {
+    waitingMax: limits.waitingMax,
+    refuse: () =>
+      fault("unavailable", "OVERLOADED", "Too many people are signing in at the moment.", {
+        retryAfterSeconds: 2,
+      }),
+  });
 
   function take<T>(work: () => Promise<T>): Promise<T> {
-    if (running >= limits.concurrentMax && waiting.length >= limits.waitingMax) {
-      throw fault("unavailable", "OVERLOADED", "Too many people are signing in at the moment.", {
-        retryAfterSeconds: 2,
-      });
-    }
     const result = inTurn(work);
     background(result.catch(() => {}));
     return result;

@@ -1,5 +1,6 @@
+import { eachBounded } from "@mall/kernel/concurrency";
 import { stockShelves } from "../goods";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 import type { Purchase } from "../shop";
 
 interface Trial {
@@ -37,7 +38,7 @@ async function overlaps(context: Context, trials: number): Promise<number> {
     Array.from({ length: trials * 3 }, () => ({ units: 1, priceMinor: 700 })),
   );
   let losers = 0;
-  await forEachOf(Array.from({ length: trials }), 12, async (_, i) => {
+  await eachBounded(Array.from({ length: trials }), 12, async (_, i) => {
     const [a, b, c] = goods.slice(3 * i, 3 * i + 3).map(({ id }) => ({ variantId: id, quantity: 1 }));
     const wanted = [
       [a!, b!],
@@ -85,12 +86,12 @@ export const lastUnit: Proof = {
       lines: [{ variantId: id, quantity: 1 }],
     }));
     let losers = 0;
-    await forEachOf(trials.slice(0, pairs), 16, async (trial, i) => {
+    await eachBounded(trials.slice(0, pairs), 16, async (trial, i) => {
       const late = await race(context, trial, `pair ${i}`);
       losers += late;
     });
     context.log(`${pairs} pairs`);
-    await forEachOf(trials.slice(pairs), 2, async (trial, i) => {
+    await eachBounded(trials.slice(pairs), 2, async (trial, i) => {
       const late = await race(context, trial, `crowd ${i}`);
       losers += late;
     });

@@ -1,7 +1,8 @@
+import { eachBounded } from "@mall/kernel/concurrency";
 import { mustBeBoughtOnce } from "../books";
 import type { Answer } from "../browser";
 import { type Goods, stockShelves } from "../goods";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 import type { CartRef } from "../shop";
 
 const clicks = 50;
@@ -202,7 +203,7 @@ export const doubleClick: Proof = {
       "late payments": 0,
       "checkouts killed": 0,
     };
-    await forEachOf(times(count, String), 2, async (i) => {
+    await eachBounded(times(count, String), 2, async (i) => {
       const replays = await sameRequest(context, goods!, `same request ${i}`);
       const reused = await otherBody(context, goods!, `other body ${i}`);
       const late = await otherKeys(context, goods!, `other keys ${i}`);

@@ -1,7 +1,8 @@
+import { eachBounded } from "@mall/kernel/concurrency";
 import type { NewRule } from "../../payment-simulator/control-contract";
 import { type Goods, stockShelves } from "../goods";
 import { checkInvariants, untilSettled } from "../invariants";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 
 const confirm = "payment_intents.confirm";
 
@@ -107,7 +108,7 @@ export const unknownOutcome: Proof = {
     const [goods] = await stockShelves(context.cluster, "unknown", [{ units: 100_000, priceMinor: 1999 }]);
     const faults: Record<string, number> = {};
     const chosen = context.form === "short" ? cases.filter((each) => !isLong(each)) : cases;
-    await forEachOf(chosen, 1, async (trouble) => {
+    await eachBounded(chosen, 1, async (trouble) => {
       const fired = await meet(context, goods!, trouble, buyers);
       must(fired > 0, `"${trouble.name}" never happened`);
       const group = trouble.kills ? held : trouble.name.replace(/,? (before|during|after)$/, "");

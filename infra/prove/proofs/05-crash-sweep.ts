@@ -1,8 +1,9 @@
+import { eachBounded } from "@mall/kernel/concurrency";
 import type { NodeService } from "../cluster";
 import { type Goods, stockShelves } from "../goods";
 import { checkInvariants, untilSettled } from "../invariants";
 import { makeCoupon } from "../operator";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 import type { CartRef } from "../shop";
 import type { Rule, Verdict } from "../tap-rules";
 
@@ -118,7 +119,7 @@ async function park(
   const { tap } = context.cluster;
   tap.learn();
   const acts: Act[] = [];
-  await forEachOf(wanted, 8, async (boundary, i) => {
+  await eachBounded(wanted, 8, async (boundary, i) => {
     acts[i] = await prepare(context, goods, boundary.scenario, `${name} ${i} ${nameOf(boundary)}`);
   });
   const parked: Parked[] = [];

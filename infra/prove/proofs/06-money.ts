@@ -1,9 +1,10 @@
 import { PaymentService, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
+import { eachBounded } from "@mall/kernel/concurrency";
 import { idGenerator, idOf, uuidOf } from "@mall/kernel/id";
 import type { Identity } from "../browser";
 import { stockShelves } from "../goods";
 import { insider, newAdmin } from "../insiders";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 
 const newId = idGenerator(() => new Date());
 const currency = "USD";
@@ -20,7 +21,7 @@ async function captures(context: Context, trials: number): Promise<number> {
   const random = context.random.fork("captures");
   const amounts = Array.from({ length: trials }, () => BigInt(random.int(1, 100_000)));
   const made: { paymentId: string; minor: bigint }[] = [];
-  await forEachOf(amounts, 4, async (minor) => {
+  await eachBounded(amounts, 4, async (minor) => {
     const [paymentId, orderId] = [newId("pay"), newId("ord")];
     const amount = { currency, minor };
     const card = context.cluster.provider.payment("good");
@@ -50,7 +51,7 @@ async function captures(context: Context, trials: number): Promise<number> {
     );
   }
   // no order wants this money
-  await forEachOf(made, 8, async ({ paymentId }) => {
+  await eachBounded(made, 8, async ({ paymentId }) => {
     const row = await context.cluster.sql<{ order_id: string }[]>`
       select order_id from payment.payments where id = ${uuidOf(paymentId)}`;
     await payments.voidPayment({ paymentId, orderId: idOf("ord", row[0]!.order_id) });
@@ -189,13 +190,13 @@ export const money: Proof = {
       Array.from({ length: 10 }, (_, i) => ({ units: trials + coupons * 40, priceMinor: 2000 + 37 * i })),
     );
     let exceeding = 0;
-    await forEachOf(Array.from({ length: trials }), 4, async (_, i) => {
+    await eachBounded(Array.from({ length: trials }), 4, async (_, i) => {
       const refused = await refundRace(context, admin, goods[i % goods.length]!.id, i);
       exceeding += refused;
     });
     context.log(`${trials} × 100 refunds`);
     let late = 0;
-    await forEachOf(Array.from({ length: coupons }), 2, async (_, i) => {
+    await eachBounded(Array.from({ length: coupons }), 2, async (_, i) => {
       const refused = await coupon(context, admin, goods[i % goods.length]!.id, i);
       late += refused;
     });

@@ -1,6 +1,7 @@
+import { eachBounded } from "@mall/kernel/concurrency";
 import type { Goods } from "../goods";
 import { stockShelves } from "../goods";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 
 const ttlSeconds = 2;
 
@@ -70,7 +71,7 @@ export const payOrCancel: Proof = {
     );
     const aim: Aim = { leadMs: 100 };
     const ends = { paid: 0, cancelled: 0 };
-    await forEachOf(Array.from({ length: trials }), 12, async (_, i) => {
+    await eachBounded(Array.from({ length: trials }), 12, async (_, i) => {
       const end = await meet(context, goods[i % goods.length]!, aim, i);
       ends[end]++;
       aim.leadMs = Math.min(1500, Math.max(-50, aim.leadMs + (end === "paid" ? -20 : 20)));

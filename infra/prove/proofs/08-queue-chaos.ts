@@ -1,11 +1,12 @@
 import type { CloudEvent } from "@mall/kernel/bus/outbox";
+import { eachBounded } from "@mall/kernel/concurrency";
 import { idOf, uuidOf } from "@mall/kernel/id";
 import type { ServiceName } from "@mall/kernel/topology";
 import { root } from "../../repository";
 import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { newAdmin, newCustomer, tokensOf } from "../insiders";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 import type { Random } from "../random";
 
 /** What one run of the script made; the script is the same each time. */
@@ -99,7 +100,7 @@ async function replay(context: Context, messages: readonly Message[], dice: Rand
   const tokens = new Map(
     (["auth", "order", "payment"] as const).map((name) => [name, tokensOf(context.cluster, name)]),
   );
-  await forEachOf(dice.shuffle(copies), 6, async ({ from, to, event }) => {
+  await eachBounded(dice.shuffle(copies), 6, async ({ from, to, event }) => {
     const node = dice.pick(context.cluster.nodesOf(to));
     await Bun.sleep(dice.int(0, 10));
     const response = await fetch(`${node.url}/events`, {

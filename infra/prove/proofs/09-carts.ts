@@ -1,7 +1,8 @@
+import { eachBounded } from "@mall/kernel/concurrency";
 import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { newCustomer } from "../insiders";
-import { type Context, forEachOf, must, type Proof, type Result } from "../proof";
+import { type Context, must, type Proof, type Result } from "../proof";
 import type { Random } from "../random";
 import type { CartRef } from "../shop";
 
@@ -113,7 +114,7 @@ export const carts: Proof = {
       Array.from({ length: 8 }, () => ({ units: 1000, priceMinor: 900 })),
     );
     const trials = size({ short: 3, default: 20, full: 60 });
-    await forEachOf(Array.from({ length: trials }), 2, (_, i) => adds(context, goods, i));
+    await eachBounded(Array.from({ length: trials }), 2, (_, i) => adds(context, goods, i));
     context.log(`${trials} × 100 adds`);
     const dice = random.fork("merges");
     const merges = size({ short: 50, default: 500, full: 1500 });
