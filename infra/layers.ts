@@ -93,7 +93,7 @@ const hosts = ["kernel:host/*", "kernel:testing/*", "kernel:postgres/*"];
 
 /** Pure, synchronous libraries a domain may rest on. */
 const pureLibraries = ["lib:csv-parse/browser/esm/sync"];
-const domain = ["own:domain/*", "kernel:fault", "kernel:money", "kernel:id", ...pureLibraries];
+const domain = ["own:domain/*", "kernel:fault", "kernel:money", "kernel:id", "kernel:time", ...pureLibraries];
 
 /** The first layer whose files match decides. */
 const layers: readonly Layer[] = [

@@ -58,6 +58,16 @@ export function fault(
   return new ConnectError(message, codes[code], headers, [{ desc: FaultInfoSchema, value }], options.cause);
 }
 
+/** A business refusal as it is kept for an Idempotency-Key. */
+export interface Refusal {
+  kind: "fault";
+  code: FaultCode;
+  reason: string;
+  message: string;
+  metadata: Record<string, string>;
+  requestId: string;
+}
+
 /** VALIDATION: the input breaks the rules of the contract. */
 export const invalid = (violations: Violation[]): ConnectError =>
   fault("invalid_argument", "VALIDATION", violations.map((v) => v.detail).join("; "), { violations });
@@ -75,8 +85,9 @@ export function faultInfo(error: unknown): FaultInfo | undefined {
   return error instanceof ConnectError ? error.findDetails(FaultInfoSchema)[0] : undefined;
 }
 
-/** Whether an error is a fault with this reason. */
-export const hasReason = (error: unknown, reason: string): boolean => faultInfo(error)?.reason === reason;
+/** Whether an error is a fault with one of these reasons. */
+export const hasReason = (error: unknown, ...reasons: string[]): boolean =>
+  reasons.includes(faultInfo(error)?.reason ?? "");
 
 /** Wire name of a Connect code. */
 export function codeName(code: Code): FaultCode | "unknown" {

@@ -24,6 +24,6 @@ export const checkoutEnv = baseEnv.extend({
     .int()
     .min(1)
     .max(10_000)
-    .default(64)
+    .default(16)
     .describe("Checkouts one instance works on at once; what comes beyond gets 503 OVERLOADED."),
 });

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Session, Tx } from "../db/client";
 import { sqlStatement } from "../db/statement";
 import { uuidv7 } from "../id";
+import { later } from "../time";
 import { type ServiceName, serviceOfPackage, subscriptions } from "../topology";
 
 /** An event on its way: a CloudEvents 1.0 envelope (https://cloudevents.io) with the proto message as JSON. */
@@ -127,7 +128,7 @@ export function outboxOf(
   const rowsOf: EventRows = (...events) => {
     const now = clock();
     return events.flatMap(({ desc, data, subject, sequence, delaySeconds }): EventRow[] => {
-      const not_before = delaySeconds ? new Date(now.getTime() + delaySeconds * 1000) : undefined;
+      const not_before = delaySeconds ? later(now, delaySeconds) : undefined;
       const json = toJson(desc, create(desc, data), { alwaysEmitImplicit: true });
       const event = { type: desc.typeName, subject, sequence, data: json, not_before };
       const consumers = listeners[desc.typeName] ?? [];
@@ -144,7 +145,7 @@ export function outboxOf(
       await insert(tx, { rows: JSON.stringify(rowsOf(...events)), now: clock() });
     },
     async take(session, now, consumers, leaseSeconds) {
-      const leasedUntil = new Date(now.getTime() + leaseSeconds * 1000);
+      const leasedUntil = later(now, leaseSeconds);
       const rows = await take(session, { now, leasedUntil, consumers: consumers.join(",") });
       return rows.map((row) => ({
         event: envelope(schema, row),

@@ -6,9 +6,10 @@ import { holdsCardNumber } from "../card-number";
 import type { Seal } from "../crypto/seal";
 import type { Db, Session, Tx } from "../db/client";
 import { cleanRows, type IdempotencyStore, type KeyRef } from "../db/idempotency";
-import { codeName, type FaultCode, fault, faultInfo } from "../fault";
+import { codeName, type FaultCode, fault, faultInfo, type Refusal } from "../fault";
 import type { Actor } from "../identity/actor";
 import { errorFields, type Log } from "../log";
+import { later } from "../time";
 import { currentRequest, requestKey, responseKey, statusKey } from "./context";
 import { fingerprintOf } from "./fingerprint";
 import { policyOf } from "./policy";
@@ -16,16 +17,6 @@ import { cardNumberDetail } from "./validate";
 
 /** An answer that a key replays: a message, or a business refusal. */
 export type Answer = { kind: "message"; status: number; message: Uint8Array } | Refusal;
-
-/** A business refusal as it is stored. */
-export interface Refusal {
-  kind: "fault";
-  code: FaultCode;
-  reason: string;
-  message: string;
-  metadata: Record<string, string>;
-  requestId: string;
-}
 
 /** Refusals that are answers: the same key replays them. All others leave no trace. */
 const storedReasons = new Set(["PAYMENT_DECLINED", "OUT_OF_STOCK", "PRICE_CHANGED"]);
@@ -143,7 +134,7 @@ const cleanBatches = 10;
 
 /** The records of one service with their answers sealed and opened. */
 function records({ db, store, seal, clock, ttlSeconds, log }: AnswersDeps) {
-  const expiry = () => new Date(clock().getTime() + ttlSeconds * 1000);
+  const expiry = () => later(clock(), ttlSeconds);
   const sealed = (ref: KeyRef, answer: Answer) => seal.seal(encode(answer), contextOf(ref));
 
   /** The effect of the key is there, so the request must not run again, whatever became of its answer. */

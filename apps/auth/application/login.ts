@@ -1,3 +1,4 @@
+import { later } from "@mall/kernel/time";
 import { findCredentials, upgradePasswordHash } from "../db/accounts";
 import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
@@ -22,7 +23,7 @@ export const login =
     }
     const key = await deps.keys.current();
     const createdAt = deps.clock();
-    const expiresAt = new Date(createdAt.getTime() + deps.refreshTtlSeconds * 1000);
+    const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await insertSession(deps.db, session);
     return {

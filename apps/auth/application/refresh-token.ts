@@ -1,3 +1,4 @@
+import { later } from "@mall/kernel/time";
 import { findSession, revokeSession, rotateSession } from "../db/sessions";
 import type { Deps } from "../deps";
 import {
@@ -23,7 +24,7 @@ export const refreshToken =
     const { sessionId: id, generation } = token;
     const key = await deps.keys.current();
     const now = deps.clock();
-    const expiresAt = new Date(now.getTime() + deps.refreshTtlSeconds * 1000);
+    const expiresAt = later(now, deps.refreshTtlSeconds);
     const rotated = await rotateSession(deps.db, { id, generation, now, expiresAt });
     if (rotated) return issueTokens(deps, key, rotated);
     const session = await findSession(deps.db, id);

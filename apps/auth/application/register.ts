@@ -1,4 +1,5 @@
 import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
+import { later } from "@mall/kernel/time";
 import { insertAccount } from "../db/accounts";
 import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
@@ -22,7 +23,7 @@ export const register =
     const passwordHash = await deps.passwords.hash(input.password);
     const createdAt = deps.clock();
     const account: Account = { id: deps.newId("usr"), email, displayName, roles: ["customer"], createdAt };
-    const expiresAt = new Date(createdAt.getTime() + deps.refreshTtlSeconds * 1000);
+    const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await deps.db.tx(async (tx) => {
       if (!(await insertAccount(tx, account, passwordHash))) throw emailTaken();

@@ -1,8 +1,8 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { CheckoutFailedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
-import { fault } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
 import { faultAnswer, isStoredRefusal } from "@mall/kernel/rpc/idempotency";
+import { later } from "@mall/kernel/time";
 import { moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
@@ -10,12 +10,6 @@ import { leaseSeconds, type Step, steps } from "./steps";
 
 /** Seconds until the sweeper tries again what a neighbour could not do. */
 export const retrySeconds = 2;
-
-/** Fault PAYMENT_DECLINED (402) of a checkout. */
-export const declined = (checkout: Checkout, declineCode: string): ConnectError =>
-  fault("failed_precondition", "PAYMENT_DECLINED", "The payment was declined; nothing was charged.", {
-    metadata: { checkoutId: checkout.id, orderId: checkout.orderId, declineCode },
-  });
 
 async function finishUndone(deps: Deps, checkout: Checkout): Promise<void> {
   await deps.db.tx(async (tx) => {
@@ -46,7 +40,7 @@ export async function compensate(
   begun: readonly Step[] = steps,
 ): Promise<void> {
   const now = deps.clock();
-  const leaseUntil = new Date(now.getTime() + leaseSeconds * 1000);
+  const leaseUntil = later(now, leaseSeconds);
   const refusal = isStoredRefusal(error) ? faultAnswer(error as ConnectError) : undefined;
   const undoing =
     checkout.state === "COMPENSATING"
@@ -64,7 +58,7 @@ export async function compensate(
     await finishUndone(deps, undoing);
   } catch (undoError) {
     deps.log("warn", "checkout not undone yet", { checkoutId: checkout.id, ...errorFields(undoError) });
-    const retryAt = new Date(deps.clock().getTime() + retrySeconds * 1000);
+    const retryAt = later(deps.clock(), retrySeconds);
     await moveCheckout(deps.db, undoing, "COMPENSATING", { leaseUntil: retryAt }, deps.clock());
   }
 }

@@ -1,22 +1,17 @@
-import { fault, hasReason } from "@mall/kernel/fault";
+import { hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
+import { later } from "@mall/kernel/time";
 import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { Deps } from "../deps";
 import { beginSequence, type Checkout } from "../domain/checkout";
+import { ended, expired, inProgress } from "../domain/faults";
 import { compensate } from "./compensate";
 import { heldCheckout, orderOf } from "./get-checkout";
 import { isOver, type PaymentInput, pay, pending } from "./pay";
 import type { Placed } from "./place-order";
 import { call, checkLease, leaseSeconds } from "./steps";
-
-const expired = () =>
-  fault(
-    "failed_precondition",
-    "CHECKOUT_EXPIRED",
-    "The order was not paid in time; its units are no longer held.",
-  );
 
 /** Faults: CHECKOUT_EXPIRED, CHECKOUT_IN_PROGRESS while a payment runs, CHECKOUT_STATE_INVALID when it has ended. */
 function checkPayable(deps: Deps, checkout: Checkout): void {
@@ -25,28 +20,16 @@ function checkPayable(deps: Deps, checkout: Checkout): void {
     return;
   }
   if (checkout.state === "COMPLETED" || checkout.state === "FAILED" || checkout.state === "COMPENSATING") {
-    throw fault(
-      "failed_precondition",
-      "CHECKOUT_STATE_INVALID",
-      `A checkout that is ${checkout.state} cannot be paid.`,
-      {
-        metadata: { state: checkout.state },
-      },
-    );
+    throw ended(checkout.state);
   }
   throw inProgress();
 }
-
-const inProgress = () =>
-  fault("aborted", "CHECKOUT_IN_PROGRESS", "A payment of this checkout is being worked on.", {
-    retryAfterSeconds: 1,
-  });
 
 /** Takes the key and the right to pay: of several requests one wins. */
 async function begin(deps: Deps, checkout: Checkout, ticket: Ticket): Promise<Checkout> {
   return deps.db.tx(async (tx) => {
     await deps.answers.take(tx, ticket);
-    const leaseUntil = new Date(deps.clock().getTime() + leaseSeconds * 1000);
+    const leaseUntil = later(deps.clock(), leaseSeconds);
     const change = { paymentId: deps.newId("pay"), owes: refOf(ticket), leaseUntil };
     const paying = await moveCheckout(tx, checkout, "ORDERED", change, deps.clock());
     if (!paying) {

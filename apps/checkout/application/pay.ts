@@ -3,13 +3,15 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CheckoutCompletedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
 import type { Order } from "@mall/gen/mall/order/v1/order_pb";
 import { type Payment, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
-import { fault, hasReason } from "@mall/kernel/fault";
+import { hasReason } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
+import { later } from "@mall/kernel/time";
 import { findCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
 import { type Checkout, endSequence } from "../domain/checkout";
-import { compensate, declined } from "./compensate";
+import { declined, ended, interrupted } from "../domain/faults";
+import { compensate } from "./compensate";
 import { orderOf } from "./get-checkout";
 import { call } from "./steps";
 
@@ -45,14 +47,7 @@ async function claim(deps: Deps, checkout: Checkout): Promise<void> {
 /** The order refused the money, which cannot happen while BeginOrderPayment holds it: the money goes back. */
 async function orderRefused(deps: Deps, checkout: Checkout): Promise<never> {
   await compensate(deps, checkout, "ORDER_CANCELLED");
-  throw fault(
-    "failed_precondition",
-    "CHECKOUT_STATE_INVALID",
-    "The order was cancelled; nothing was charged.",
-    {
-      metadata: { state: "FAILED" },
-    },
-  );
+  throw ended("FAILED");
 }
 
 async function markPaid(deps: Deps, checkout: Checkout): Promise<Order> {
@@ -125,9 +120,7 @@ async function awaitAnotherCard(
 
 /** Whether the order or the hold of a checkout has ended, by cancellation or by time. */
 export const isOver = (error: unknown): boolean =>
-  ["ORDER_STATE_INVALID", "ORDER_NOT_FOUND", "HOLD_EXPIRED", "HOLD_ENDED", "HOLD_NOT_FOUND"].some((reason) =>
-    hasReason(error, reason),
-  );
+  hasReason(error, "ORDER_STATE_INVALID", "ORDER_NOT_FOUND", "HOLD_EXPIRED", "HOLD_ENDED", "HOLD_NOT_FOUND");
 
 /** Ends an attempt that took no money. Throws PAYMENT_DECLINED, or CHECKOUT_INTERRUPTED when nothing was ever sent. */
 async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promise<never> {
@@ -139,29 +132,37 @@ async function notPaid(deps: Deps, checkout: Checkout, payment: Payment): Promis
   throw refusal ?? interrupted();
 }
 
+/** Takes the money that was only promised, and goes on from there. */
+async function capture(deps: Deps, checkout: Checkout): Promise<PayResult> {
+  const { payment } = await deps.rpc.payment.capturePayment({ paymentId: checkout.paymentId }, payCall);
+  return payment!.state === PaymentState.AUTHORIZED
+    ? pending(deps, checkout)
+    : afterPayment(deps, checkout, payment!);
+}
+
 /** Goes on from what is known about the payment. */
 async function afterPayment(deps: Deps, checkout: Checkout, payment: Payment): Promise<PayResult> {
-  if (payment.state === PaymentState.CAPTURED) return finish(deps, checkout);
-  // the order was paid, and its money went back since: the checkout is as complete as it would be before that
-  if (payment.state === PaymentState.REFUNDED && (await orderOf(deps, checkout))?.paidAt)
-    return finish(deps, checkout);
-  if (payment.state === PaymentState.AUTHORIZED) {
-    const { payment: taken } = await deps.rpc.payment.capturePayment(
-      { paymentId: checkout.paymentId },
-      payCall,
-    );
-    return taken!.state === PaymentState.AUTHORIZED
-      ? pending(deps, checkout)
-      : afterPayment(deps, checkout, taken!);
+  switch (payment.state) {
+    case PaymentState.PROCESSING:
+      return pending(deps, checkout);
+    case PaymentState.AUTHORIZED:
+      return capture(deps, checkout);
+    case PaymentState.CAPTURED:
+      return finish(deps, checkout);
+    case PaymentState.REFUNDED: {
+      // paid, and its money went back since: the checkout is as complete as it would be before that
+      const wasPaid = (await orderOf(deps, checkout))?.paidAt !== undefined;
+      return wasPaid ? finish(deps, checkout) : notPaid(deps, checkout, payment);
+    }
+    default:
+      return notPaid(deps, checkout, payment);
   }
-  if (payment.state !== PaymentState.PROCESSING) return notPaid(deps, checkout, payment);
-  return pending(deps, checkout);
 }
 
 /** Leaves a checkout whose payment is not known yet to the sweeper. */
 export async function pending(deps: Deps, checkout: Checkout): Promise<PayResult> {
   const now = deps.clock();
-  const leaseUntil = new Date(now.getTime() + askAgainSeconds * 1000);
+  const leaseUntil = later(now, askAgainSeconds);
   const waiting = await moveCheckout(deps.db, checkout, checkout.state, { leaseUntil }, now);
   return { kind: "pending", checkout: waiting ?? checkout };
 }
@@ -186,13 +187,7 @@ const isRefusal = (error: unknown): boolean =>
   isClosed(error);
 
 /** Whether the payment or its order was undone before the attempt arrived: the sweeper took the checkout over. */
-const isClosed = (error: unknown): boolean =>
-  hasReason(error, "PAYMENT_EXISTS") || hasReason(error, "PAYMENT_STATE_INVALID");
-
-const interrupted = () =>
-  fault("unavailable", "CHECKOUT_INTERRUPTED", "The payment did not reach the provider; try again.", {
-    retryAfterSeconds: 1,
-  });
+const isClosed = (error: unknown): boolean => hasReason(error, "PAYMENT_EXISTS", "PAYMENT_STATE_INVALID");
 
 /**
  * Takes the money of a checkout that is ORDERED, then finishes or undoes it. An outcome that is not known is never
@@ -216,9 +211,7 @@ export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): 
 
 /** Whether an error is how a payment ended, not a failure on the way. */
 export const isOutcome = (error: unknown): boolean =>
-  ["PAYMENT_DECLINED", "CHECKOUT_INTERRUPTED", "CHECKOUT_STATE_INVALID"].some((reason) =>
-    hasReason(error, reason),
-  );
+  hasReason(error, "PAYMENT_DECLINED", "CHECKOUT_INTERRUPTED", "CHECKOUT_STATE_INVALID");
 
 /** After the money a failure is no refusal: the sweeper finishes what could not be finished here. */
 async function settled(deps: Deps, checkout: Checkout, run: () => Promise<PayResult>): Promise<PayResult> {

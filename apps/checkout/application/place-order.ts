@@ -1,14 +1,16 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Address } from "@mall/gen/mall/common/v1/address_pb";
-import { fault, faultInfo, hasReason } from "@mall/kernel/fault";
+import { faultInfo, hasReason } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Actor } from "@mall/kernel/identity/actor";
 import type { Money } from "@mall/kernel/money";
 import { zero } from "@mall/kernel/money";
 import { refOf, type Ticket } from "@mall/kernel/rpc/idempotency";
+import { later } from "@mall/kernel/time";
 import { deleteCheckout, insertCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
+import { interrupted } from "../domain/faults";
 import { checkShippingOption } from "../domain/rates";
 import { compensate } from "./compensate";
 import { orderSecretOf, type PaymentInput, pay } from "./pay";
@@ -36,8 +38,6 @@ export interface PlaceOrder {
 /** A placed order; `pending` while the outcome of its payment is not known. */
 export type Placed = CheckoutAnswer & { pending: boolean };
 
-const after = (now: Date, seconds: number) => new Date(now.getTime() + seconds * 1000);
-
 /** Takes the key and stores the checkout, before anything else happens. */
 async function start(deps: Deps, actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Checkout> {
   const now = deps.clock();
@@ -48,7 +48,7 @@ async function start(deps: Deps, actor: Actor, input: PlaceOrder, ticket: Ticket
       total: zero(deps.currency),
       failureReason: "",
       owes: refOf(ticket),
-      leaseUntil: after(now, leaseSeconds),
+      leaseUntil: later(now, leaseSeconds),
     },
     ...{ version: 1, createdAt: now, updatedAt: now },
   };
@@ -67,7 +67,7 @@ const isDefinite = (error: unknown): boolean => {
 
 /** What a neighbour answers to a step whose undo came first: the sweeper took the checkout over. */
 const isOvertaken = (error: unknown): boolean =>
-  ["LOCK_ENDED", "HOLD_ENDED", "ORDER_STATE_INVALID"].some((reason) => hasReason(error, reason));
+  hasReason(error, "LOCK_ENDED", "HOLD_ENDED", "ORDER_STATE_INVALID");
 
 /**
  * Locks the cart, prices it, redeems its coupon, reserves its units and creates the order. When one of them fails, those
@@ -113,11 +113,6 @@ async function forget(deps: Deps, checkout: Checkout): Promise<void> {
   });
 }
 
-const interrupted = () =>
-  fault("unavailable", "CHECKOUT_INTERRUPTED", "The checkout took too long and was undone; try again.", {
-    retryAfterSeconds: 1,
-  });
-
 async function awaitPayment(deps: Deps, run: Run, total: Money): Promise<Placed> {
   return deps.db.tx(async (tx) => {
     const change = { total, expiresAt: run.orderUntil, owes: undefined };
@@ -139,13 +134,13 @@ export const placeOrder =
   async (actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Placed> => {
     checkShippingOption(input.shippingOption);
     const checkout = await start(deps, actor, input, ticket);
-    const until = (seconds: number) => (input.payment ? undefined : after(checkout.createdAt, seconds));
+    const until = (seconds: number) => (input.payment ? undefined : later(checkout.createdAt, seconds));
     const [holdUntil, orderUntil] = [until(deps.holdTtlSeconds), until(deps.unpaidOrderTtlSeconds)];
     const run: Run = { ...input, checkout, holdUntil, orderUntil, items: [] };
     await prepare(deps, run, input);
     const total = run.purchase!.totals.total;
     if (!input.payment) return awaitPayment(deps, run, total);
-    const leaseUntil = after(deps.clock(), leaseSeconds);
+    const leaseUntil = later(deps.clock(), leaseSeconds);
     const ordered = await moveCheckout(deps.db, checkout, "ORDERED", { total, leaseUntil }, deps.clock());
     if (!ordered) throw interrupted();
     const result = await pay(deps, ordered, input.payment);

@@ -1,11 +1,11 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Address } from "@mall/gen/mall/common/v1/address_pb";
 import type { Order } from "@mall/gen/mall/order/v1/order_pb";
-import { fault } from "@mall/kernel/fault";
 import type { Money } from "@mall/kernel/money";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
+import { interrupted } from "../domain/faults";
 import type { Purchase } from "./price";
 
 /** Seconds the sweeper leaves a checkout alone that a request works on. */
@@ -43,9 +43,7 @@ export interface Step {
 /** Refuses to begin a step that could still run when the sweeper takes the checkout over. */
 export function checkLease(deps: Deps, checkout: Checkout): void {
   if (deps.clock().getTime() + callTimeoutMs < checkout.leaseUntil.getTime()) return;
-  throw fault("unavailable", "CHECKOUT_INTERRUPTED", "The checkout took too long and is undone; try again.", {
-    retryAfterSeconds: 1,
-  });
+  throw interrupted();
 }
 
 export const lockCart: Step = {

@@ -1,5 +1,6 @@
 import type { Id } from "@mall/kernel/id";
 import { errorFields } from "@mall/kernel/log";
+import { later } from "@mall/kernel/time";
 import { findCheckout, leaseUnfinished, shortenLease } from "../db/checkouts";
 import type { Deps } from "../deps";
 import { compensate, retrySeconds } from "./compensate";
@@ -35,7 +36,7 @@ async function tryResume(deps: Deps, id: Id<"chk">, leaseUntil: Date): Promise<v
   } catch (error) {
     if (isOutcome(error)) return;
     deps.log("warn", "checkout not resumed", { checkoutId: id, ...errorFields(error) });
-    await shortenLease(deps.db, id, leaseUntil, new Date(deps.clock().getTime() + retrySeconds * 1000));
+    await shortenLease(deps.db, id, leaseUntil, later(deps.clock(), retrySeconds));
   }
 }
 
@@ -43,7 +44,7 @@ async function tryResume(deps: Deps, id: Id<"chk">, leaseUntil: Date): Promise<v
 export const sweep = (deps: Deps) => async (): Promise<void> => {
   for (;;) {
     const now = deps.clock();
-    const leaseUntil = new Date(now.getTime() + leaseSeconds * 1000);
+    const leaseUntil = later(now, leaseSeconds);
     const ids = await leaseUnfinished(deps.db, now, leaseUntil);
     await Promise.all(ids.map((id) => tryResume(deps, id, leaseUntil)));
     if (ids.length < 20) return;

@@ -1,4 +1,4 @@
-import type { FaultCode } from "@mall/kernel/fault";
+import type { Refusal } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
 
@@ -30,16 +30,6 @@ export const transitions: Record<CheckoutState, readonly CheckoutState[]> = {
   FAILED: [],
 };
 
-/** A business refusal as it is kept for an Idempotency-Key. */
-export interface StoredRefusal {
-  kind: "fault";
-  code: FaultCode;
-  reason: string;
-  message: string;
-  metadata: Record<string, string>;
-  requestId: string;
-}
-
 /** One run through the purchase of a cart. */
 export interface Checkout {
   id: Id<"chk">;
@@ -54,7 +44,7 @@ export interface Checkout {
   total: Money;
   failureReason: string;
   /** The refusal that the Idempotency-Key of a failed checkout replays. */
-  refusal?: StoredRefusal;
+  refusal?: Refusal;
   /** The stored answer that is still owed to an Idempotency-Key. */
   owes?: { scope: string; rpc: string; key: string; owner?: string };
   /** When an unpaid order ends. */

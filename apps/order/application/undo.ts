@@ -1,4 +1,5 @@
 import { errorFields } from "@mall/kernel/log";
+import { later } from "@mall/kernel/time";
 import { leaseUndos, settleUndo, type Undo } from "../db/due-orders";
 import type { Deps } from "../deps";
 
@@ -9,10 +10,8 @@ const backoffSecondsMax = 10;
 const ordersPerBatch = 20;
 const batchesMax = 3;
 
-const after = (now: Date, seconds: number): Date => new Date(now.getTime() + seconds * 1000);
-
 /** Until when units and money of an order are the business of whoever takes it up now. */
-export const undoLeaseEnd = (now: Date): Date => after(now, leaseSeconds);
+export const undoLeaseEnd = (now: Date): Date => later(now, leaseSeconds);
 
 /**
  * Sends units and money of a cancelled order back. Both are repeatable; what fails is left to the sweeper, which tries
@@ -27,7 +26,7 @@ export async function undo(deps: Deps, { orderId, checkoutId, attempts }: Undo):
   for (const { reason } of failures)
     deps.log("warn", "cancelled order not undone yet", { orderId, attempts, ...errorFields(reason) });
   const waitSeconds = Math.min(2 ** attempts, backoffSecondsMax);
-  const again = failures.length > 0 ? after(deps.clock(), waitSeconds) : undefined;
+  const again = failures.length > 0 ? later(deps.clock(), waitSeconds) : undefined;
   try {
     await settleUndo(deps.db, orderId, again);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { fault } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
+import { later } from "@mall/kernel/time";
 
 /** Life of a payment; the names are those of the contract without their prefix. */
 export type PaymentState = "PROCESSING" | "AUTHORIZED" | "CAPTURED" | "DECLINED" | "VOIDED" | "REFUNDED";
@@ -81,7 +82,7 @@ export function newPayment(
 }
 
 /** When a request that begins to work on a payment now has finished or has died. */
-export const flightEnd = (now: Date): Date => new Date(now.getTime() + flightSeconds * 1000);
+export const flightEnd = (now: Date): Date => later(now, flightSeconds);
 
 /** Whether the request that began a payment is still working on it. */
 export const isInFlight = (payment: Payment, now: Date): boolean =>
@@ -113,7 +114,7 @@ export function dueOf(payment: Payment, now: Date, openTtlSeconds: number): Date
 
 /** When an authorization that nobody captures is dropped. */
 export const openEnd = (payment: Payment, openTtlSeconds: number): Date =>
-  new Date(payment.createdAt.getTime() + openTtlSeconds * 1000);
+  later(payment.createdAt, openTtlSeconds);
 
 /** Seconds until a provider that did not answer is asked again: 1, 2, 4, 8, 10, 10 … */
 export const backoffSeconds = (attempts: number): number => Math.min(2 ** Math.max(attempts - 1, 0), 10);

@@ -108,8 +108,6 @@ async function sale(context: Context, goods: Goods, name: string, faults: Tallie
 export const flashSale: Proof = {
   id: 2,
   name: "Flash sale",
-  // what two cores work on at once without anybody waiting for long
-  env: { CHECKOUT_CONCURRENCY: "16" },
   async run(context): Promise<Result> {
     const sales = context.size({ short: 1, default: 3, full: 10 });
     const plans = Array.from({ length: sales }, () => ({ units, priceMinor: 4999 }));
