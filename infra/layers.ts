@@ -104,7 +104,7 @@ const layers: readonly Layer[] = [
       "a domain test is pure: it calls the domain and looks at values. What needs more belongs to service.test.ts.",
   },
   {
-    files: new RegExp(`^${service}/.*\\.test\\.ts$`),
+    files: new RegExp(`^${service}/(?:testing|.*\\.test)\\.ts$`),
     may: ["own:*", "kernel:*", "db:own", "lib:*", ...neighbours],
     never: database,
     lesson:

@@ -124,7 +124,8 @@ function checkSum(digits: string, weigh: (digit: number) => number): number {
   return total;
 }
 
-const passesLuhn = (digits: string): boolean =>
+/** Whether the last digit follows from the others by the Luhn formula (ISO/IEC 7812-1, annex B). */
+export const passesLuhn = (digits: string): boolean =>
   checkSum(digits, (digit) => (digit > 4 ? digit * 2 - 9 : digit * 2)) % 10 === 0;
 
 const isBarcode = (digits: string): boolean =>

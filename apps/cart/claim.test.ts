@@ -1,29 +1,17 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
-import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
 import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
-import { type As, type Harness, harness } from "@mall/kernel/testing/harness";
-import { createCartService } from "./service";
+import type { As, Harness } from "@mall/kernel/testing/harness";
+import { cartHarness } from "./testing";
 
 setDefaultTimeout(60_000);
 
 let mall: Harness;
 beforeAll(async () => {
-  mall = await harness("cart", createCartService, {
-    neighbours: (router) =>
-      router.service(ProductService, {
-        batchGetVariants: ({ variantIds }) => ({
-          variants: variantIds.map((id) => ({
-            productId: `prod_${id.slice("var_".length)}`,
-            productTitle: "Mug",
-            variant: { id, sku: id, price: { currency: "USD", minor: 1000n } },
-          })),
-        }),
-      }),
-  });
+  mall = await cartHarness();
 });
 afterAll(() => mall.stop());
 

@@ -72,40 +72,46 @@ async function deadLetters(mall: Mall, [verb, service, id]: string[]): Promise<n
   return redriveDeadLetters(mall, serviceOf(service), id === "--all" ? "all" : { id }, console.log);
 }
 
-async function reconcileStock(mall: Mall): Promise<number> {
-  const inventory = mall.client(InventoryService);
+/** A page of what was compared, with a line for each difference. */
+interface Compared {
+  checked: number;
+  lines: string[];
+  nextPageToken: string;
+}
+
+/** Compares page after page and prints what differs: 0 when nothing does. */
+async function reconcile(what: string, pageAfter: (pageToken: string) => Promise<Compared>): Promise<number> {
   let [checked, found, pageToken] = [0, 0, ""];
   do {
-    const page = await inventory.reconcileStock({ pageToken });
-    for (const { variantId, field, recorded, recomputed } of page.differences) {
-      const books = field === "reserved" ? "active holds say" : "ledger says";
-      console.log(`${variantId}: ${field} ${recorded}, the ${books} ${recomputed}`);
-    }
+    const page = await pageAfter(pageToken);
+    for (const line of page.lines) console.log(line);
     checked += page.checked;
-    found += page.differences.length;
+    found += page.lines.length;
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
-  console.log(`${checked} variants checked, ${found} differences`);
+  console.log(`${checked} ${what}, ${found} differences`);
   return found > 0 ? 1 : 0;
 }
 
-async function reconcilePayments(mall: Mall): Promise<number> {
-  const payment = mall.client(PaymentService);
-  let [checked, found, pageToken] = [0, 0, ""];
-  do {
-    const page = await payment.reconcilePayments({ pageToken });
-    for (const { paymentId, field, ours, theirs } of page.differences) {
-      console.log(
+const reconcileStock = (mall: Mall): Promise<number> =>
+  reconcile("variants checked", async (pageToken) => {
+    const { differences, ...page } = await mall.client(InventoryService).reconcileStock({ pageToken });
+    const lines = differences.map(({ variantId, field, recorded, recomputed }) => {
+      const books = field === "reserved" ? "active holds say" : "ledger says";
+      return `${variantId}: ${field} ${recorded}, the ${books} ${recomputed}`;
+    });
+    return { ...page, lines };
+  });
+
+const reconcilePayments = (mall: Mall): Promise<number> =>
+  reconcile("payments compared", async (pageToken) => {
+    const { differences, ...page } = await mall.client(PaymentService).reconcilePayments({ pageToken });
+    const lines = differences.map(
+      ({ paymentId, field, ours, theirs }) =>
         `${paymentId}: ${field} ${ours?.minor} ${ours?.currency}, the provider says ${theirs?.minor}`,
-      );
-    }
-    checked += page.checked;
-    found += page.differences.length;
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  console.log(`${checked} payments compared, ${found} differences`);
-  return found > 0 ? 1 : 0;
-}
+    );
+    return { ...page, lines };
+  });
 
 async function seed(mall: Mall): Promise<number> {
   console.log(`${await seedDemo(mall)} products imported`);

@@ -12,16 +12,6 @@ export function wholeOf(range: number | readonly [number, number], ...parts: unk
   return low + Math.floor(fraction(...parts) * (high - low + 1));
 }
 
-/** The same elements in an order that depends on nothing but the seed and their count. */
-export function shuffled<T>(list: readonly T[], ...parts: unknown[]): T[] {
-  const result = [...list];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = wholeOf([0, i], ...parts, i);
-    [result[i], result[j]] = [result[j]!, result[i]!];
-  }
-  return result;
-}
-
 const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** An id as Stripe forms them, such as pi_3 and 23 letters. */

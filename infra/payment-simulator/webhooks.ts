@@ -1,7 +1,8 @@
+import { randomOf } from "../random";
 import type { Books } from "./books";
 import type { Delivery, DeliveryCount, Redelivery, WebhookSettings } from "./control-contract";
 import type { Event } from "./objects";
-import { shuffled, wholeOf } from "./seeded";
+import { wholeOf } from "./seeded";
 import { webhookQueue } from "./webhook-queue";
 
 const plain: WebhookSettings = {
@@ -59,7 +60,7 @@ export function webhookSender(books: Books, seed: string, clock: () => number): 
   let delays = 0;
 
   const inOrder = (ids: readonly string[], isShuffled: boolean): string[] =>
-    isShuffled ? shuffled(ids, seed, "batch", ++batches) : [...ids];
+    isShuffled ? randomOf([seed, "batch", ++batches].join("/")).shuffle(ids) : [...ids];
   const count = (ids: readonly string[]): DeliveryCount => {
     const delivered = ids.filter((id) => books.deliveries.get(id)?.state === "delivered").length;
     return { delivered, failed: ids.length - delivered };

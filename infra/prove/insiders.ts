@@ -1,13 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import { bunPasswords } from "@mall/auth/password/bun";
-import { createAuthCommands } from "@mall/auth/service";
 import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { staticRegistry } from "@mall/kernel/registry/http";
 import { clientOf } from "@mall/kernel/rpc/client";
 import { type CallerName, serviceNames } from "@mall/kernel/topology";
-import { buildMall } from "@mall/mall/mall";
 import type { Identity } from "./browser";
 import type { Cluster } from "./cluster";
 import { must } from "./proof";
@@ -29,25 +26,6 @@ export function insider<S extends DescService>(cluster: Cluster, caller: CallerN
       .join(","),
   ]);
   return clientOf(desc, staticRegistry(Object.fromEntries(urls)), tokensOf(cluster, caller), clock);
-}
-
-/** Makes an administrator and signs it in. */
-export async function newAdmin({ env }: Cluster, shop: Shop): Promise<Identity> {
-  const email = `boss-${crypto.randomUUID()}@example.com`;
-  const mall = buildMall({ ...env, LOG_LEVEL: "error" });
-  try {
-    const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(
-      email,
-    );
-    const login = await shop.insist<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
-      email,
-      password,
-    });
-    must(login.status === 200, () => `the administrator's login answered ${login.status} ${login.text}`);
-    return { token: login.body.tokens.accessToken };
-  } finally {
-    await mall.close();
-  }
 }
 
 /** A registered customer. */

@@ -1,5 +1,5 @@
+import type { Random } from "../random";
 import type { Cluster } from "./cluster";
-import type { Random } from "./random";
 import type { Shop } from "./shop";
 
 /** How thorough a run is: CI, by default, or everything. */

@@ -1,12 +1,12 @@
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { randomOf } from "../random";
 import { root } from "../repository";
 import { type Cluster, forgetLogs, startCluster } from "./cluster";
 import { checkInvariants, untilSettled } from "./invariants";
 import { type Context, type Form, must, type Proof, Violation } from "./proof";
 import { proofs } from "./proofs/all";
 import type { ProviderName } from "./provider";
-import { randomOf } from "./random";
 import { type Outcome, page, table, unfired } from "./report";
 import { openShop } from "./shop";
 

@@ -1,4 +1,4 @@
-import { seeded } from "./random";
+import { randomOf } from "../random";
 import { defaultRetryDelay, parseRetryDelay } from "./retry-delay";
 import { signatureOf } from "./signature";
 import { type Draft, dlqIdOf, type Message, type Store } from "./store";
@@ -94,7 +94,7 @@ export function startDeliverer(options: DelivererOptions) {
       const { seed, delayMs } = store.setting<Chaos>("chaos") ?? noChaos;
       if (delayMs === 0) return 0;
       hit("delayed");
-      return Math.floor(seeded(seed * 31 + ++accepted)() * delayMs);
+      return Math.floor(randomOf(`${seed}/accepted ${++accepted}`).next() * delayMs);
     },
     faults: (): Faults => ({ ...faults }),
     inHand: () => inHand.size,
@@ -124,7 +124,7 @@ async function deliver(
 ): Promise<void> {
   const { store } = options;
   const chaos = store.setting<Chaos>("chaos") ?? noChaos;
-  const random = seeded(chaos.seed * 7919 + message.seq);
+  const { next: random } = randomOf(`${chaos.seed}/message ${message.seq}`);
   const [dropped, lost, duplicated, wait] = [random(), random(), random(), random()];
   const isFirst = message.retried === 0 && message.kind === "message";
   if (isFirst && store.isOvertaken(message.seq)) hit("reordered");

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atEnd } from "@mall/kernel/testing/cleanup";
 import { Client, Receiver } from "@upstash/qstash";
+import { randomOf } from "../random";
 import { qstashControl } from "./control";
-import { permuted } from "./random";
 import { parseRetryDelay } from "./retry-delay";
 import { type QStash, startQStash } from "./server";
 
@@ -351,7 +351,11 @@ describe("a retry delay", () => {
 
 test("a permutation is decided by its seed and loses nothing", () => {
   const items = Array.from({ length: 50 }, (_, i) => i);
-  expect(permuted(items, 1)).toEqual(permuted(items, 1));
-  expect(permuted(items, 1)).not.toEqual(permuted(items, 2));
-  expect(permuted(items, 9).sort((a, b) => a - b)).toEqual(items);
+  expect(randomOf("1").shuffle(items)).toEqual(randomOf("1").shuffle(items));
+  expect(randomOf("1").shuffle(items)).not.toEqual(randomOf("2").shuffle(items));
+  expect(
+    randomOf("9")
+      .shuffle(items)
+      .sort((a, b) => a - b),
+  ).toEqual(items);
 });

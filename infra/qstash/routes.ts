@@ -1,8 +1,8 @@
 import { type Context, Hono } from "hono";
+import { randomOf } from "../random";
 import type { Chaos, Deliverer, Keys } from "./deliver";
 import { noChaos } from "./deliver";
 import { Refused, type Wanted, wantedOf } from "./publish";
-import { permuted } from "./random";
 import type { Draft, Message, Store } from "./store";
 
 export interface RoutesOptions {
@@ -169,7 +169,7 @@ const recordedOf = (message: Message): Recorded => ({
 
 function replayed(store: Store, { seed, copies = 1, spacingMs = 1, messages }: Replay): number {
   const known = messages ?? store.recorded().map(recordedOf);
-  const order = permuted(Array.from({ length: copies }, () => known).flat(), seed);
+  const order = randomOf(`${seed}`).shuffle(Array.from({ length: copies }, () => known).flat());
   const nowMs = Date.now();
   order.forEach(({ messageId, ...message }, i) => {
     const rest = { callback: null, timeoutMs: 15_000, kind: "replay" } satisfies Partial<Draft>;

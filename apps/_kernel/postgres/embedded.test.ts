@@ -250,7 +250,12 @@ test("servers of two folders run at the same time with data of their own", async
 
 test("the server does not inherit the secrets of its owner", async () => {
   if (process.platform !== "linux") return;
-  process.env.MALL_MASTER_KEY ??= "a secret";
-  const server = await start(newFolder());
+  const own = process.env.MALL_MASTER_KEY;
+  process.env.MALL_MASTER_KEY = "a secret";
+  const server = await start(newFolder()).finally(() => {
+    // the processes that other tests start inherit what stands here
+    if (own === undefined) delete process.env.MALL_MASTER_KEY;
+    else process.env.MALL_MASTER_KEY = own;
+  });
   expect(fs.readFileSync(`/proc/${postmasterPid(server)}/environ`, "utf8")).not.toContain("MALL_MASTER_KEY");
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { randomOf } from "../random";
+import { randomOf } from "../../random";
 import { digestOf, planOf } from "./plan";
 
 const options = { durationMs: 20_000, shoppers: 10, goods: 5, copies: 2, stopMsMax: 4_000 };

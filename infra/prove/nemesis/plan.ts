@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
+import type { Random } from "../../random";
 import type { NodeService } from "../cluster";
 import type { Card } from "../provider";
-import type { Random } from "../random";
 
 /** Something a shopper or the staff does, `atMs` after the start or as soon as the one before has ended. */
 export type Operation = { atMs: number; key: string } & (

@@ -1,7 +1,7 @@
 import { uuidOf } from "@mall/kernel/id";
+import type { Random } from "../../random";
 import { type Goods, stockShelves } from "../goods";
 import { type Context, must, type Proof, type Result } from "../proof";
-import type { Random } from "../random";
 import type { CartRef } from "../shop";
 
 const buyers = 400;

@@ -3,7 +3,8 @@ import { eachBounded } from "@mall/kernel/concurrency";
 import { idGenerator, idOf, uuidOf } from "@mall/kernel/id";
 import type { Identity } from "../browser";
 import { stockShelves } from "../goods";
-import { insider, newAdmin } from "../insiders";
+import { insider } from "../insiders";
+import { newAdmin } from "../operator";
 import { type Context, must, type Proof, type Result } from "../proof";
 
 const newId = idGenerator(() => new Date());

@@ -2,12 +2,13 @@ import type { CloudEvent } from "@mall/kernel/bus/outbox";
 import { eachBounded } from "@mall/kernel/concurrency";
 import { idOf, uuidOf } from "@mall/kernel/id";
 import type { ServiceName } from "@mall/kernel/topology";
+import type { Random } from "../../random";
 import { root } from "../../repository";
 import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
-import { newAdmin, newCustomer, tokensOf } from "../insiders";
+import { newCustomer, tokensOf } from "../insiders";
+import { newAdmin } from "../operator";
 import { type Context, must, type Proof, type Result } from "../proof";
-import type { Random } from "../random";
 
 /** What one run of the script made; the script is the same each time. */
 interface Cohort {

@@ -1,9 +1,9 @@
 import { eachBounded } from "@mall/kernel/concurrency";
+import type { Random } from "../../random";
 import type { Identity } from "../browser";
 import { type Goods, stockShelves } from "../goods";
 import { newCustomer } from "../insiders";
 import { type Context, must, type Proof, type Result } from "../proof";
-import type { Random } from "../random";
 import type { CartRef } from "../shop";
 
 interface SeenCart {

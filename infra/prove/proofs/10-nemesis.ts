@@ -1,12 +1,11 @@
 import { uuidOf } from "@mall/kernel/id";
 import type { Cluster } from "../cluster";
 import { stockShelves } from "../goods";
-import { newAdmin } from "../insiders";
 import { checkStock } from "../invariants";
 import { breakerOf } from "../nemesis/breaker";
 import { digestOf, planOf } from "../nemesis/plan";
 import { goShopping, newShopper, type Promised } from "../nemesis/shopper";
-import { makeCoupon } from "../operator";
+import { makeCoupon, newAdmin } from "../operator";
 import { must, type Proof, type Result, Violation } from "../proof";
 
 const shoppers = 40;
