@@ -113,6 +113,10 @@ async function refundRace(
     { as: admin, key: dice.uuid() },
   );
   must(over.status === 409, () => `one cent more than everything answered ${over.status} ${over.text}`);
+  const [made] = await cluster.sql<{ n: number }[]>`
+    select count(*)::int as n from payment.refunds where payment_id = ${uuidOf(paymentId)}`;
+  const asked = given.size + (back < total ? 1 : 0);
+  must(made!.n === asked, () => `${made!.n} refunds of ${paymentId} were made for ${asked} keys`);
   const book = await bookOf(context, paymentId);
   must(
     book?.refunded === total && book.captured === total,
