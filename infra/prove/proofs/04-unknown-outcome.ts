@@ -98,6 +98,9 @@ async function meet(context: Context, goods: Goods, trouble: Case, buyers: numbe
  * with the answer lost, answered with 500, answered after everybody's patience (before, during and after its execution),
  * overtaken by its own webhook three times, or its processes are killed with kill -9 while it stands at the provider.
  *
+ * Seen failing: with a provider call that rejects taken for a decline (the catch in authorize-payment.ts settles `declined`):
+ * "the provider took and gave back, once, what our books say: 2 times", captured there and nothing in our books.
+ *
  * Purchases a case: short 2, without the cases that wait for a lease; default 10; full 40.
  */
 export const unknownOutcome: Proof = {

@@ -56,6 +56,9 @@ async function meet(context: Context, goods: Goods, aim: Aim, trial: number): Pr
  * charged and the units back. Payments are sent within ±50 ms of the moment at which both outcomes are equally frequent,
  * which is found while it runs, since how long a request takes differs from machine to machine.
  *
+ * Seen failing: with expiry that is not true at read time (`asOf` in apps/order/domain/decide.ts): "the payment … answered
+ * 409 CHECKOUT_EXPIRED, but it is ORDER_STATE_PENDING_PAYMENT".
+ *
  * Trials: short 60, default 1,000, full 3,000.
  */
 export const payOrCancel: Proof = {
