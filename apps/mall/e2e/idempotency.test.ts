@@ -217,7 +217,7 @@ describe.each(methods.filter(({ name }) => keyed[name]).map((method) => [method.
       expect(answers.filter(({ isReplay }) => !isReplay)).toHaveLength(1);
       for (const { message } of answers) expect(message).toEqual(answers[0]!.message);
       for (const [surface, reply] of replies.filter(([, { reason }]) => reason !== "")) {
-        const waits = [asRefusal(surface, 409, "aborted", "IDEMPOTENCY_KEY_IN_FLIGHT")];
+        const waits: unknown[] = [asRefusal(surface, 409, "aborted", "IDEMPOTENCY_KEY_IN_FLIGHT")];
         // admission comes before the key is looked at
         if (isAdmitted(method)) waits.push(asRefusal(surface, 503, "unavailable", "OVERLOADED"));
         expect(waits).toContainEqual(refused(surface, reply));
