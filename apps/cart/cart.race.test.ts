@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { Code, type ConnectError } from "@connectrpc/connect";
 import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
-import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import type { As, Harness } from "@mall/kernel/testing/harness";
+import { reasonOf } from "@mall/kernel/testing/refusal";
 import { cartHarness } from "./testing";
 
 setDefaultTimeout(60_000);
@@ -33,14 +32,6 @@ async function guest(...lines: [variantId: string, quantity: number][]): Promise
 
 const read = async ({ cartId, as }: Held): Promise<Cart> => (await client(as).getCart({ cartId })).cart!;
 const variants = (count: number) => Array.from({ length: count }, () => mall.newId("var") as string);
-
-async function reasonOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return error ? (faultInfo(error)?.reason ?? Code[error.code]!) : "";
-}
 
 /** The same pseudo-random numbers from 0 to n - 1 each time. */
 function dice(seed: number): (n: number) => number {

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { Code, type ConnectError } from "@connectrpc/connect";
 import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
-import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import type { As, Harness } from "@mall/kernel/testing/harness";
+import { reasonOf } from "@mall/kernel/testing/refusal";
 import { cartHarness } from "./testing";
 
 setDefaultTimeout(60_000);
@@ -44,14 +43,6 @@ const variants = (count: number) => Array.from({ length: count }, () => mall.new
 /** Claims a guest's cart as a user. */
 async function claim(as: As, { cartId, as: { cartSecret } }: Holding): Promise<Cart> {
   return (await client({ ...as, cartSecret }).claimCart({ cartId })).cart!;
-}
-
-async function reasonOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return error ? (faultInfo(error)?.reason ?? Code[error.code]!) : "";
 }
 
 const linesOf = (cart: Cart | undefined): Lines =>

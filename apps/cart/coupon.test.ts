@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { Code, type ConnectError } from "@connectrpc/connect";
 import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
-import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import type { As, Harness } from "@mall/kernel/testing/harness";
+import { reasonOf } from "@mall/kernel/testing/refusal";
 import { cartHarness } from "./testing";
 
 setDefaultTimeout(60_000);
@@ -59,14 +58,6 @@ const read = async ({ cartId, as }: { cartId: string; as: As }): Promise<Cart> =
 
 const redeem = (code: string, checkoutId: string) => checkout().redeemCoupon({ code, checkoutId });
 const release = (checkoutId: string) => checkout().releaseCoupon({ checkoutId });
-
-async function reasonOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return error ? (faultInfo(error)?.reason ?? Code[error.code]!) : "";
-}
 
 async function rest(verb: string, path: string, as: As, body?: unknown) {
   const headers = await mall.headers(as);

@@ -5,11 +5,12 @@ import { type Cart, CartService, CartState, ItemIssue } from "@mall/gen/mall/car
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { ProductService, type SoldVariantSchema } from "@mall/gen/mall/product/v1/product_pb";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
-import type { Db, Sql, Tx } from "@mall/kernel/db/client";
-import { codeName, faultInfo } from "@mall/kernel/fault";
+import { codeName } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import { restStatus } from "@mall/kernel/problem";
+import { type CountedDb, counted } from "@mall/kernel/testing/counted";
 import { type As, type Harness, harness } from "@mall/kernel/testing/harness";
+import { refusal } from "@mall/kernel/testing/refusal";
 import { createCartService } from "./service";
 
 setDefaultTimeout(60_000);
@@ -18,44 +19,16 @@ const catalogue = new Map<string, MessageInitShape<typeof SoldVariantSchema>>();
 /** Variants asked for, one entry a call. */
 let asked: string[][] = [];
 let productFails = false;
-let statements = 0;
-let transactions = 0;
-
-/** The service's own database, with what it sends counted. */
-function counted(db: Db): Db {
-  const counting: ProxyHandler<Sql> = {
-    get: (target, name) => {
-      if (name === "unsafe") statements++;
-      return Reflect.get(target, name) as unknown;
-    },
-  };
-  const countedTx = (tx: Tx): Tx => ({
-    sql: new Proxy(tx.sql, counting),
-    get orm() {
-      return tx.orm;
-    },
-    inTransaction: true,
-  });
-  return {
-    get sql() {
-      return new Proxy(db.sql, counting);
-    },
-    get orm() {
-      return db.orm;
-    },
-    tx: (run) => {
-      transactions++;
-      return db.tx((tx) => run(countedTx(tx)));
-    },
-    close: () => db.close(),
-  };
-}
+let sent: CountedDb;
 
 let mall: Harness;
 beforeAll(async () => {
   mall = await harness(
     "cart",
-    (resources) => createCartService({ ...resources, db: counted(resources.db) }),
+    (resources) => {
+      sent = counted(resources.db);
+      return createCartService({ ...resources, db: sent.db });
+    },
     {
       neighbours: (router) =>
         router.service(ProductService, {
@@ -113,14 +86,6 @@ async function userCart(): Promise<{ cartId: string; as: As }> {
   const as = { user: { id: mall.newId("usr") } };
   const { cart } = await cartClient(as).createCart({});
   return { cartId: cart!.id, as };
-}
-
-async function refusal(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return { code: error && Code[error.code], reason: faultInfo(error)?.reason };
 }
 
 const linesOf = (cart: Cart | undefined) => cart?.items.map((item) => [item.variantId, item.quantity]);
@@ -868,9 +833,12 @@ describe("work", () => {
         ["claim", () => cartClient(claim).claimCart({ cartId: claimed.cartId }), 4, size],
       ];
       for (const [name, work, statementsMax, variantsAsked] of works) {
-        [statements, transactions, asked] = [0, 0, []];
+        asked = [];
+        const [statements, transactions] = [sent.statements(), sent.transactions()];
         await work();
-        expect([name, statements, transactions]).toEqual([name, statementsMax, name === "claim" ? 1 : 0]);
+        expect([name, sent.statements() - statements, sent.transactions() - transactions]).toEqual([
+          ...[name, statementsMax, name === "claim" ? 1 : 0],
+        ]);
         expect([name, asked.map((ids) => new Set(ids).size)]).toEqual([
           name,
           variantsAsked ? [variantsAsked] : [],

@@ -7,9 +7,9 @@ import { PaymentRefundedSchema } from "@mall/gen/mall/payment/v1/events_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
-import { faultInfo } from "@mall/kernel/fault";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
+import { refusal } from "@mall/kernel/testing/refusal";
 import { createOrderService } from "./service";
 
 setDefaultTimeout(60_000);
@@ -74,14 +74,6 @@ function draft(over: { userId?: string; total?: bigint } = {}) {
 }
 
 const checkout = () => mall.client(OrderService, { service: "checkout" });
-
-async function refusal(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return { code: error && Code[error.code], reason: faultInfo(error)?.reason };
-}
 
 describe("an order", () => {
   test("is created unpaid, once, and read back by its user", async () => {

@@ -3,6 +3,7 @@ import { PaymentService, PaymentState, RefundState } from "@mall/gen/mall/paymen
 import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
+import { reasonOf } from "@mall/kernel/testing/refusal";
 import { createPaymentService } from "./service";
 
 setDefaultTimeout(60_000);
@@ -67,12 +68,6 @@ async function events(paymentId: string): Promise<string[]> {
   );
   return rows.map(({ type }) => type.split(".").at(-1)!);
 }
-
-const reasonOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "none",
-    (error) => faultInfo(error)?.reason,
-  );
 
 async function sweepAfter(seconds: number): Promise<void> {
   mall.clock.advance(seconds);

@@ -13,8 +13,8 @@ export async function refusal(work: Promise<unknown>): Promise<{ code?: string; 
   return { code: error && Code[error.code], reason: faultInfo(error)?.reason };
 }
 
-/** Reason that a call was refused with, the text of an error that is no fault; undefined when it was not refused. */
-export async function reasonOf(work: Promise<unknown>): Promise<string | undefined> {
+/** Reason that a call was refused with, the text of an error that is no fault; empty when it was not refused. */
+export async function reasonOf(work: Promise<unknown>): Promise<string> {
   const error = await errorOf(work);
-  return error === undefined ? undefined : (faultInfo(error)?.reason ?? String(error));
+  return error === undefined ? "" : (faultInfo(error)?.reason ?? String(error));
 }
