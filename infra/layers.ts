@@ -258,7 +258,7 @@ export function undeclaredImports(
 ): string[] {
   const folder = packageOf(file);
   const declared = new Set(Object.keys(manifests.get(folder)?.dependencies ?? {}));
-  const isTool = folder === "" || file.endsWith(".test.ts") || file.startsWith("apps/mall/e2e/");
+  const isTool = folder === "" || isOfTests(file) || file.startsWith("apps/mall/e2e/");
   if (isTool) for (const name of Object.keys(manifests.get("")?.devDependencies ?? {})) declared.add(name);
   const names = importsOf(source).flatMap(({ spec }) => /^(?:@[^/]+\/)?[^/]+/.exec(spec)?.[0] ?? []);
   const missing = [...new Set(names)].filter((name) => {
@@ -277,6 +277,9 @@ export function undeclaredImports(
 const isSelf = (folder: string, name: string): boolean =>
   name === `@mall/${folder.replace("apps/", "").replace("_kernel", "kernel")}`;
 
+/** A test, or what the tests of a service share. */
+const isOfTests = (file: string): boolean => /(?:\.test|\/testing)\.ts$/.test(file);
+
 /** Where a name of a source file is imported from. */
 const originOf = (source: string, name: string): string | undefined =>
   new RegExp(`\\bimport\\b[^"']*\\b${name}\\b[^"']*\\bfrom\\s*["']([^"']+)["']`).exec(source)?.[1];
@@ -284,7 +287,7 @@ const originOf = (source: string, name: string): string | undefined =>
 /** Clients of services that the call table does not let this service call. */
 function clientViolations(file: string, source: string): string[] {
   const caller = serviceOf(file);
-  if (!caller || file.endsWith(".test.ts")) return [];
+  if (!caller || isOfTests(file)) return [];
   return [...source.matchAll(/\bclient\(\s*(\w+)/g)].flatMap(([, name]) => {
     const [, callee] = /^@mall\/gen\/mall\/(\w+)\//.exec(originOf(source, name!) ?? "") ?? [];
     if (!callee || calls[caller].includes(callee as ServiceName)) return [];
