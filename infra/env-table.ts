@@ -37,7 +37,7 @@ export const schemas = {
 function defaultOf(schema: z.ZodType): string {
   const value = schema.safeParse(undefined);
   if (!value.success) return "required";
-  return value.data === "" ? "" : String(value.data);
+  return String(value.data ?? "");
 }
 
 /** The table of all environment variables in the README, derived from the schemas. */
