@@ -63,7 +63,7 @@ async function overlaps(context: Context, trials: number): Promise<number> {
  * The last unit is sold once. 2 buyers each, 50 buyers each, and carts that share one line with the next one's: exactly
  * the stock is sold, losers get OUT_OF_STOCK and are not charged.
  *
- * Counts (2 buyers, 50 buyers, overlapping carts): short 60, 2, 20; default 1,000, 100, 200; full 3,000, 300, 1,000.
+ * Counts (2 buyers, 50 buyers, overlapping carts): short 60, 2, 20; default 1,000, 100, 200; full 2,000, 200, 400.
  *
  * Seen failing: with the second look of ReserveStock taken out (`available >= quantity` on the locked rows, and the CHECK
  * behind it): "pair 0: 2 of 2 buyers bought the last unit".
@@ -73,9 +73,9 @@ export const lastUnit: Proof = {
   name: "Last unit",
   async run(context): Promise<Result> {
     const { size, cluster } = context;
-    const pairs = size({ short: 60, default: 1000, full: 3000 });
-    const crowds = size({ short: 2, default: 100, full: 300 });
-    const shared = size({ short: 20, default: 200, full: 1000 });
+    const pairs = size({ short: 60, default: 1000, full: 2000 });
+    const crowds = size({ short: 2, default: 100, full: 200 });
+    const shared = size({ short: 20, default: 200, full: 400 });
     const goods = await stockShelves(
       cluster,
       "last",

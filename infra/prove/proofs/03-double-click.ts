@@ -184,7 +184,7 @@ async function killed(
  * for one cart, paying twice, and a replay after kill -9 of checkout, gateway and PostgreSQL in the middle of it and
  * again after it: one order, one hold, one capture, and the same bytes.
  *
- * Counts (trials of each kind; rounds of kills with 4 purchases each): short 4, 1; default 25, 5; full 100, 20.
+ * Counts (trials of each kind; rounds of kills with 4 purchases each): short 4, 1; default 25, 5; full 50, 10.
  *
  * Seen failing: when PlaceOrder did not take the key with the row of the checkout (`answers.take`): "same request 1: 409
  * CART_LOCKED", because every click was a checkout of its own.
@@ -193,8 +193,8 @@ export const doubleClick: Proof = {
   id: 3,
   name: "Double click",
   async run(context): Promise<Result> {
-    const count = context.size({ short: 4, default: 25, full: 100 });
-    const rounds = context.size({ short: 1, default: 5, full: 20 });
+    const count = context.size({ short: 4, default: 25, full: 50 });
+    const rounds = context.size({ short: 1, default: 5, full: 10 });
     const [goods] = await stockShelves(context.cluster, "click", [{ units: 1_000_000, priceMinor: 1999 }]);
     const faults = {
       replays: 0,

@@ -101,13 +101,13 @@ async function meet(context: Context, goods: Goods, trouble: Case, buyers: numbe
  * Seen failing: with a provider call that rejects taken for a decline (the catch in authorize-payment.ts settles `declined`):
  * "the provider took and gave back, once, what our books say: 2 times", captured there and nothing in our books.
  *
- * Purchases a case: short 2, without the cases that wait for a lease; default 10; full 40.
+ * Purchases a case: short 2, without the cases that wait for a lease; default 10; full 20.
  */
 export const unknownOutcome: Proof = {
   id: 4,
   name: "Unknown payment outcome",
   async run(context): Promise<Result> {
-    const buyers = context.size({ short: 2, default: 10, full: 40 });
+    const buyers = context.size({ short: 2, default: 10, full: 20 });
     const [goods] = await stockShelves(context.cluster, "unknown", [{ units: 100_000, priceMinor: 1999 }]);
     const faults: Record<string, number> = {};
     const chosen = context.form === "short" ? cases.filter((each) => !isLong(each)) : cases;

@@ -185,7 +185,7 @@ async function settle(context: Context, late: readonly Parked["rule"][]): Promis
  * of the calls is lost, a third goes on, and a third arrives when everything has ended already. No client asks twice.
  * Every checkout has an end 30 s after the processes are back, and all books agree, also after the late calls.
  *
- * Counts (rounds of 48 boundaries × 7 victims): short 1, all crashes before one wait; default 1; full 4.
+ * Counts (rounds of 48 boundaries × 7 victims): short 1, all crashes before one wait; default 1; full 2.
  *
  * Seen failing: when an undo did not yet refuse a do that comes after it, late calls left "an order waits for payment
  * exactly when its checkout does: 4 times", an active hold without an order and 4 carts locked for failed checkouts;
@@ -198,7 +198,7 @@ export const crashSweep: Proof = {
   // all boundaries have to stand still at once, at whichever process of the checkout they are
   env: { CHECKOUT_CONCURRENCY: "64" },
   async run(context): Promise<Result> {
-    const rounds = context.size({ short: 1, default: 1, full: 4 });
+    const rounds = context.size({ short: 1, default: 1, full: 2 });
     const waitsForEach = context.form !== "short";
     const [goods] = await stockShelves(context.cluster, "sweep", [{ units: 1_000_000, priceMinor: 2500 }]);
     await makeCoupon(context.cluster, coupon, 100, 1_000_000);

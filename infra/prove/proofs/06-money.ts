@@ -181,7 +181,7 @@ async function coupon(context: Context, admin: Identity, variantId: string, tria
  * stood: "a refund answered 500"; with each request taking a key of its own (`answers.take`), repetitions sent money back
  * again: "the last refund answered 409 … No money of a payment that is REFUNDED can go back".
  *
- * Counts (captures, refunds, coupons): short 5, 5, 2; default 200, 200, 10; full 400, 400, 30.
+ * Counts (captures, refunds, coupons): short 5, 5, 2; default 200, 200, 10; full 400, 400, 20.
  */
 export const money: Proof = {
   id: 6,
@@ -189,7 +189,7 @@ export const money: Proof = {
   async run(context): Promise<Result> {
     const { size, cluster, shop } = context;
     const trials = size({ short: 5, default: 200, full: 400 });
-    const coupons = size({ short: 2, default: 10, full: 30 });
+    const coupons = size({ short: 2, default: 10, full: 20 });
     const admin = await newAdmin(cluster, shop);
     const repeated = await captures(context, trials);
     context.log(`${trials} × 100 captures`);

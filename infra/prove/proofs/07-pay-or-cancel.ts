@@ -59,14 +59,14 @@ async function meet(context: Context, goods: Goods, aim: Aim, trial: number): Pr
  * Seen failing: with expiry that is not true at read time (`asOf` in apps/order/domain/decide.ts): "the payment … answered
  * 409 CHECKOUT_EXPIRED, but it is ORDER_STATE_PENDING_PAYMENT".
  *
- * Trials: short 40, default 1,000, full 3,000.
+ * Trials: short 40, default 1,000, full 2,000.
  */
 export const payOrCancel: Proof = {
   id: 7,
   name: "Pay against scheduled cancel",
   env: { UNPAID_ORDER_TTL_SECONDS: `${ttlSeconds}`, SWEEP_INTERVAL_MS: "200" },
   async run(context): Promise<Result> {
-    const trials = context.size({ short: 40, default: 1000, full: 3000 });
+    const trials = context.size({ short: 40, default: 1000, full: 2000 });
     const goods = await stockShelves(
       context.cluster,
       "end",

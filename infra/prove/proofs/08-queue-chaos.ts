@@ -212,7 +212,7 @@ async function poison(context: Context, cohort: Cohort): Promise<void> {
  * Seen failing: when a message whose id is in the inbox had its effect again (apps/_kernel/bus/consume.ts): "permutation 0
  * ends in …", its timelines with a refund for each duplicate.
  *
- * Permutations: short 4, default 30, full 100.
+ * Permutations: short 4, default 30, full 60.
  */
 export const queueChaos: Proof = {
   id: 8,
@@ -220,7 +220,7 @@ export const queueChaos: Proof = {
   env: { EVENT_BACKOFF_MS: "50" },
   async run(context): Promise<Result> {
     const { cluster, shop, random } = context;
-    const permutations = context.size({ short: 4, default: 30, full: 100 });
+    const permutations = context.size({ short: 4, default: 30, full: 60 });
     const admin = await newAdmin(cluster, shop);
     const [goods] = await stockShelves(cluster, "queue", [{ units: 100_000, priceMinor: 2500 }]);
     let duplicates = 0;

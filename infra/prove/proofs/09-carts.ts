@@ -104,7 +104,7 @@ async function claims(context: Context, members: readonly Member[], carts: reado
  * Seen failing: when a claimed cart did not remember where it went (`claimedInto` in claim-cart.ts), a claim sent again added
  * its lines again: "merges into …: 2, 4, 4 instead of 1, 2, 2".
  *
- * Counts (parallel adds, merges): short 3, 50; default 20, 500; full 60, 1,500.
+ * Counts (parallel adds, merges): short 3, 50; default 20, 500; full 40, 1,000.
  */
 export const carts: Proof = {
   id: 9,
@@ -116,11 +116,11 @@ export const carts: Proof = {
       "cart",
       Array.from({ length: 8 }, () => ({ units: 1000, priceMinor: 900 })),
     );
-    const trials = size({ short: 3, default: 20, full: 60 });
+    const trials = size({ short: 3, default: 20, full: 40 });
     await eachBounded(Array.from({ length: trials }), 2, (_, i) => adds(context, goods, i));
     context.log(`${trials} × 100 adds`);
     const dice = random.fork("merges");
-    const merges = size({ short: 50, default: 500, full: 1500 });
+    const merges = size({ short: 50, default: 500, full: 1000 });
     const width = 25;
     const members: Member[] = [];
     for (let i = 0; i < width; i++) members.push(await member(context, goods, dice));
