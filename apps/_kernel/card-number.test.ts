@@ -68,7 +68,7 @@ describe("a card number is found", () => {
     expect(maskCardNumbers(`pay with ${number}, please`)).toBe("pay with [card number], please");
   });
 
-  test("of every brand", () => always(cards, holdsCardNumber), 60_000);
+  test("of every brand", () => always(cards, holdsCardNumber));
 
   test("inside other words", () => {
     const edges = fc.constantFrom(
@@ -92,7 +92,7 @@ describe("a card number is found", () => {
       edges.filter((edge) => edge !== "12/28 "),
     );
     always(wrapped, ([before, card, after]) => holdsCardNumber(before + card + after));
-  }, 60_000);
+  });
 
   test("in groups as on the card, with any spaces and dashes", () => {
     const groupings: Record<number, number[][]> = {
@@ -124,7 +124,7 @@ describe("a card number is found", () => {
         return ends.map((end, index) => card.slice(ends[index - 1] ?? 0, end)).join(separator);
       });
     always(grouped, (text) => holdsCardNumber(text) && !/[0-9]/.test(maskCardNumbers(text)));
-  }, 60_000);
+  });
 
   test("with its expiry and code behind it", () => {
     for (const text of ["4111 1111 1111 1111 12 28 123", "4111111111111111 1228", "4111-1111-1111-1111-123"])
@@ -153,7 +153,7 @@ describe("no card number is", () => {
         return card.slice(0, at) + ((Number(card[at]) + by) % 10) + card.slice(at + 1);
       });
     never(mistyped);
-  }, 60_000);
+  });
 
   test("a number of no brand, or of a length the brand does not issue", () => {
     for (const start of ["1", "7", "0", "56", "31", "2199", "2721", "68"]) {
@@ -169,14 +169,14 @@ describe("no card number is", () => {
     const hex = (length: number) => digitsOf(length);
     const digits = fc.tuple(hex(8), hex(4), hex(4), hex(4), hex(12)).map((groups) => groups.join("-"));
     never(digits);
-  }, 60_000);
+  });
 
   test("an id of ours, a hash or a token", () => {
     const newId = idGenerator(() => new Date());
     for (let round = 0; round < 20_000; round++) expect(holdsCardNumber(newId("ord"))).toBe(false);
     const hex = fc.array(fc.constantFrom(..."00112233445566778899abcdef"), { minLength: 32, maxLength: 64 });
     never(hex.map((list) => `${list.join("")}1f`));
-  }, 60_000);
+  });
 
   test("an EAN-13 or a GTIN-14", () => {
     never(
@@ -190,7 +190,7 @@ describe("no card number is", () => {
     never(
       fc.tuple(fc.constantFrom("30", "36", "38"), digitsOf(11)).map(([start, rest]) => withGs1(start + rest)),
     );
-  }, 60_000);
+  });
 
   test("a phone number, a time, a price or a place", () => {
     const lengths = fc.integer({ min: 7, max: 15 }).chain(digitsOf);
@@ -212,7 +212,7 @@ describe("no card number is", () => {
       ...["Sizes 36 38 40 42 44 46 48 50", "30 32 34 36 38 40 42 44", "2023 2024 2025 2026", "4-6 weeks"],
     ])
       expect(holdsCardNumber(text)).toBe(false);
-  }, 60_000);
+  });
 });
 
 test("looking for card numbers is linear in the text", () => {
@@ -238,4 +238,4 @@ test("looking for card numbers is linear in the text", () => {
     };
     expect(time(400_000)).toBeLessThan(400 * Math.max(time(10_000), 0.2));
   }
-}, 60_000);
+});

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
 import { uuidOf } from "@mall/kernel/id";
 import type { As, Harness } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
 import { cartHarness } from "./testing";
-
-setDefaultTimeout(60_000);
 
 let mall: Harness;
 beforeAll(async () => {

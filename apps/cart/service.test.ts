@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Cart, CartService, CartState, ItemIssue } from "@mall/gen/mall/cart/v1/cart_pb";
@@ -12,8 +12,6 @@ import { type CountedDb, counted } from "@mall/kernel/testing/counted";
 import { type As, type Harness, harness } from "@mall/kernel/testing/harness";
 import { refusal } from "@mall/kernel/testing/refusal";
 import { createCartService } from "./service";
-
-setDefaultTimeout(60_000);
 
 const catalogue = new Map<string, MessageInitShape<typeof SoldVariantSchema>>();
 /** Variants asked for, one entry a call. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
@@ -16,8 +16,6 @@ import { testDatabase } from "@mall/kernel/testing/database";
 import { testClock } from "@mall/kernel/testing/harness";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { creators } from "./mall";
-
-setDefaultTimeout(60_000);
 
 /** When a call of the checkout service goes wrong: before the neighbour did anything, or after it did. */
 type Phase = "before" | "after";

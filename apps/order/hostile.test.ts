@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { create, toJson } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -17,8 +17,6 @@ import { createOrderService } from "./service";
  * What a slow, killed or hostile neighbour does to an order: calls that come late, twice, in another order or at the
  * same moment as others. Times are the harness's clock, which stands still.
  */
-
-setDefaultTimeout(60_000);
 
 let mall: Harness;
 /** Calls to the neighbours by order or checkout, whether they answer, and how long they take not to. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { create, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -11,8 +11,6 @@ import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { refusal } from "@mall/kernel/testing/refusal";
 import { createOrderService } from "./service";
-
-setDefaultTimeout(60_000);
 
 let mall: Harness;
 /** What the neighbours were asked to take back, and whether they do. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CreateRefundRequestSchema, PaymentService, RefundState } from "@mall/gen/mall/payment/v1/payment_pb";
@@ -18,8 +18,6 @@ import { fakeProvider } from "./providers/fake";
 import type { Notice, PaymentProvider } from "./providers/port";
 import { createPaymentService } from "./service";
 import { refundAnswer } from "./transport/codec";
-
-setDefaultTimeout(60_000);
 
 let mall: Harness;
 beforeAll(async () => {

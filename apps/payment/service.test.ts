@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { PaymentService, PaymentState, RefundState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
 import { createPaymentService } from "./service";
-
-setDefaultTimeout(60_000);
 
 let mall: Harness;
 beforeAll(async () => {

@@ -1,21 +1,10 @@
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  setDefaultTimeout,
-  test,
-} from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { PaymentService, PaymentState, RefundState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { type Id, idGenerator, uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { providerContract } from "./providers/contract";
 import { type StripeOptions, stripeProvider } from "./providers/stripe";
 import { createPaymentService } from "./service";
-
-setDefaultTimeout(120_000);
 
 const webhookSecret = "whsec_test";
 

@@ -139,7 +139,7 @@ describe("the documents", () => {
     expect(said).toContain("are valid");
     expect(said).not.toMatch(/You have \d+/);
     expect(await lint.exited).toBe(0);
-  }, 60_000);
+  });
 });
 
 describe("an operation", () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,8 +8,6 @@ import { randomOf } from "../random";
 import { qstashControl } from "./control";
 import { parseRetryDelay } from "./retry-delay";
 import { type QStash, startQStash } from "./server";
-
-setDefaultTimeout(60_000);
 
 interface Received {
   path: string;

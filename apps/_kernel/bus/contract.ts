@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Message } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { type Db, openDb } from "../db/client";
@@ -50,7 +50,6 @@ const listeners: readonly Listener[] = ["user", "cart"];
 
 /** What every event bus must do, together with outbox, relay, inbox and dead letters. */
 export function busContract(driver: string, desc: Happened, open: OpenWorld): void {
-  setDefaultTimeout(120_000);
   const handled: Handled[] = [];
   const calls: Omit<Handled, "atMs">[] = [];
   const behaviours = new Map<string, Behaviour>();

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Db, openDb } from "../db/client";
 import { testDatabase } from "../testing/database";
 import { testClock } from "../testing/harness";
 import { deadLettersOf, redrive } from "./dead-letters";
-
-setDefaultTimeout(60_000);
 
 const letters = deadLettersOf("user");
 const clock = testClock();

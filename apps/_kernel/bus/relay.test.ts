@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
 import { type Db, openDb } from "../db/client";
 import { testDatabase } from "../testing/database";
@@ -8,8 +8,6 @@ import { type OutboxOptions, outboxOf } from "./outbox";
 import type { Delivery, EventBus, Failure } from "./port";
 import { createRelay } from "./relay";
 import { messageCleaner } from "./retention";
-
-setDefaultTimeout(60_000);
 
 const day = 24 * 3600;
 let database: Awaited<ReturnType<typeof testDatabase>>;

@@ -63,7 +63,7 @@ test("transactions whose connection is cut reject, and the process and its pool 
     cable.close();
     await database.drop();
   }
-}, 60_000);
+});
 
 test.each([99, 100, 101, 201])(
   "a transaction behind %i statements of one connection is a transaction",

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import {
@@ -29,7 +29,6 @@ import {
 } from "./idempotency";
 import { createRpcServer, implement, type RpcServer } from "./server";
 
-setDefaultTimeout(60_000);
 const daySeconds = 86_400;
 const masterKey = "test-master-key-test-master-key-0123456789";
 

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mall, newAdmin } from "./command";
 import { host, hostKind } from "./host";
 import {
@@ -16,8 +16,6 @@ import {
   purchase,
   rest,
 } from "./shop";
-
-setDefaultTimeout(120_000);
 
 let admin: Options;
 beforeAll(async () => {

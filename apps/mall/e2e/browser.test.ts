@@ -1,10 +1,9 @@
-import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { serveExample } from "@mall/example/serve";
 import { chromium } from "playwright-core";
 import { host, hostKind } from "./host";
 
-setDefaultTimeout(120_000);
 beforeAll(() => host());
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";

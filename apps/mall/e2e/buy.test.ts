@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { host, hostKind } from "./host";
 import {
   allProducts,
@@ -16,7 +16,6 @@ import {
   rest,
 } from "./shop";
 
-setDefaultTimeout(120_000);
 beforeAll(() => host());
 
 const minor = (money: { minor: string }) => BigInt(money.minor);

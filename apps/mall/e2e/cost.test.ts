@@ -1,9 +1,8 @@
-import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { openDb } from "@mall/kernel/db/client";
 import { host, hostKind } from "./host";
 import { guestWith, inStock, placeOrder } from "./shop";
 
-setDefaultTimeout(120_000);
 beforeAll(() => host());
 
 test.skipIf(hostKind === "edge")(`a checkout costs at most 12 write transactions (${hostKind})`, async () => {

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { uuidOf } from "@mall/kernel/id";
 import { busKind, host, hostKind } from "./host";
 import { newUser } from "./shop";
-
-setDefaultTimeout(120_000);
 
 const root = new URL("../../..", import.meta.url).pathname;
 let db: Db;

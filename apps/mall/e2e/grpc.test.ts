@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import {
   create,
   type DescMethodUnary,
@@ -21,8 +21,6 @@ import { OrderService, OrderState } from "@mall/gen/mall/order/v1/order_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { host, hostKind } from "./host";
 import { address, newKey } from "./shop";
-
-setDefaultTimeout(120_000);
 
 /** gRPC over HTTP/2 with trailers, spoken by the grpc-js project's client. */
 function caller(target: string) {

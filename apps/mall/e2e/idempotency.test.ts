@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect as open } from "node:net";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { contract } from "@mall/gateway/routes";
@@ -12,8 +12,6 @@ import { host, hostKind } from "./host";
 import { anotherAdmin, type Call, type Keyed, keyed } from "./keyed-scenes";
 import { guestWith, inStock, newKey, placeOrder, rest } from "./shop";
 import { type Reply, type Surface, send, surfaces } from "./surfaces";
-
-setDefaultTimeout(120_000);
 
 let db: Db;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { host, hostKind } from "./host";
 import {
   address,
@@ -13,8 +13,6 @@ import {
   purchase,
   rest,
 } from "./shop";
-
-setDefaultTimeout(120_000);
 
 let guest: Customer;
 let variantId: string;

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { openDb } from "@mall/kernel/db/client";
 import { uuidOf } from "@mall/kernel/id";
 import { mall, newAdmin } from "./command";
@@ -14,8 +14,6 @@ import {
   placeOrder,
   rest,
 } from "./shop";
-
-setDefaultTimeout(120_000);
 
 let admin: Options;
 beforeAll(async () => {

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, setDefaultTimeout } from "bun:test";
+import { afterAll, beforeAll } from "bun:test";
 import { idGenerator } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { createPaymentService } from "../service";
 import { providerContract } from "./contract";
 import { fakeProvider } from "./fake";
-
-setDefaultTimeout(60_000);
 
 let mall: Harness;
 beforeAll(async () => {
