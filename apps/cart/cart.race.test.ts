@@ -1,35 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
+import { describe, expect, test } from "bun:test";
+import { CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
 import { uuidOf } from "@mall/kernel/id";
-import type { As, Harness } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
-import { cartHarness } from "./testing";
+import { cartSuite, type Held } from "./testing";
 
-let mall: Harness;
-beforeAll(async () => {
-  mall = await cartHarness();
-});
-afterAll(() => mall.stop());
-
-const client = (as: As = {}) => mall.client(CartService, as);
-const checkout = (as: As = {}) => client({ ...as, service: "checkout" });
-
-interface Held {
-  cartId: string;
-  as: As;
-}
-
-async function guest(...lines: [variantId: string, quantity: number][]): Promise<Held> {
-  const { cart, cartSecret } = await client().createCart({});
-  const held = { cartId: cart!.id, as: { cartSecret } };
-  for (const [variantId, quantity] of lines) {
-    await client(held.as).addItem({ cartId: held.cartId, variantId, quantity });
-  }
-  return held;
-}
-
-const read = async ({ cartId, as }: Held): Promise<Cart> => (await client(as).getCart({ cartId })).cart!;
-const variants = (count: number) => Array.from({ length: count }, () => mall.newId("var") as string);
+const { mall, client, checkout, guest, read, variants } = cartSuite();
 
 /** The same pseudo-random numbers from 0 to n - 1 each time. */
 function dice(seed: number): (n: number) => number {
@@ -189,9 +164,11 @@ describe("changes based on a version", () => {
   async function coupons(count: number): Promise<string[]> {
     const codes = Array.from({ length: count }, () => `C${crypto.randomUUID().slice(0, 8).toUpperCase()}`);
     for (const code of codes) {
-      await mall.client(CartService, { service: "mall", idempotencyKey: code }).createCoupon({
-        ...{ code, amount: { currency: "USD", minor: 100n }, redemptionLimit: 10 },
-      });
+      await mall()
+        .client(CartService, { service: "mall", idempotencyKey: code })
+        .createCoupon({
+          ...{ code, amount: { currency: "USD", minor: 100n }, redemptionLimit: 10 },
+        });
     }
     return codes;
   }
@@ -201,7 +178,7 @@ describe("changes based on a version", () => {
     const winners = new Set<number>();
     for (let round = 0; round < 30; round++) {
       const present = variants(5);
-      const held = await guest(...present.map((id): [string, number] => [id, 1]));
+      const held = await guest(present.map((id): [string, number] => [id, 1]));
       const { cartId, as } = held;
       const { version } = (await client(as).applyCoupon({ cartId, code: applied })).cart!;
       const write = writers(held, present, codes);
@@ -218,7 +195,7 @@ describe("changes based on a version", () => {
   test("change nothing when it is another one", async () => {
     const [applied, ...codes] = (await coupons(2)) as [string, ...string[]];
     const present = variants(2);
-    const held = await guest(...present.map((id): [string, number] => [id, 1]));
+    const held = await guest(present.map((id): [string, number] => [id, 1]));
     await client(held.as).applyCoupon({ cartId: held.cartId, code: applied });
     const before = await read(held);
     for (const wrong of [before.version - 1, before.version + 1, 1, 2 ** 31 - 1]) {
@@ -231,10 +208,10 @@ describe("changes based on a version", () => {
   test("on REST are those with If-Match, and a stale one is 412", async () => {
     const [applied, code] = (await coupons(2)) as [string, string];
     const [present, fresh] = variants(2) as [string, string];
-    const held = await guest([present, 1]);
+    const held = await guest([[present, 1]]);
     const at = `/v1/carts/${held.cartId}`;
     const send = async (verb: string, path: string, version: number, body?: object) => {
-      const headers = await mall.headers(held.as);
+      const headers = await mall().headers(held.as);
       headers.set("content-type", "application/json");
       headers.set("if-match", `"${version}"`);
       const request = new Request(`http://cart${at}${path}`, {
@@ -242,7 +219,7 @@ describe("changes based on a version", () => {
         headers,
         body: JSON.stringify(body),
       });
-      const response = await mall.app.fetch(request);
+      const response = await mall().app.fetch(request);
       const { reason, metadata } = (await response.json()) as { reason?: string; metadata?: object };
       return { status: response.status, etag: response.headers.get("etag"), reason, metadata };
     };
@@ -272,7 +249,7 @@ describe("changes based on a version", () => {
 
   test("repeated until they succeed count every step", async () => {
     const [variantId] = variants(1) as [string];
-    const held = await guest([variantId, 1]);
+    const held = await guest([[variantId, 1]]);
     const { cartId, as } = held;
     const steps = 6;
     const counters = Array.from({ length: 8 }, async () => {
@@ -294,7 +271,7 @@ describe("changes based on a version", () => {
 /** Waits until so many statements wait for a lock. */
 async function waiters(count: number): Promise<void> {
   for (let waiting = 0; waiting < count; ) {
-    const [row] = await mall.db.sql.unsafe(
+    const [row] = await mall().db.sql.unsafe(
       `select count(distinct pid)::int as n from pg_locks join pg_stat_activity using (pid)
        where not granted and datname = current_database()`,
     );
@@ -307,8 +284,8 @@ describe("a checkout that gave the cart back", () => {
 
   test("can no longer lock it, whether it had locked it or not, but others can", async () => {
     for (const locksFirst of [true, false]) {
-      const held = await guest([mall.newId("var"), 1]);
-      const purchase = { cartId: held.cartId, checkoutId: mall.newId("chk") };
+      const held = await guest([[mall().newId("var"), 1]]);
+      const purchase = { cartId: held.cartId, checkoutId: mall().newId("chk") };
       if (locksFirst) await checkout(held.as).lockCart(purchase);
       const before = await read(held);
       await checkout().unlockCart(purchase);
@@ -317,7 +294,7 @@ describe("a checkout that gave the cart back", () => {
         expect(await reasonOf(checkout(held.as).lockCart(purchase))).toBe("LOCK_ENDED");
       }
       expect(await read(held)).toEqual({ ...before, state: CartState.OPEN });
-      const next = { ...purchase, checkoutId: mall.newId("chk") };
+      const next = { ...purchase, checkoutId: mall().newId("chk") };
       await checkout(held.as).lockCart(next);
       expect(await reasonOf(checkout(held.as).lockCart(purchase))).toBe("LOCK_ENDED");
       await checkout().unlockCart(purchase);
@@ -331,8 +308,8 @@ describe("a checkout that gave the cart back", () => {
   test("while its lock was under way does not have it in the end", async () => {
     const outcomes = new Map<string, number>();
     for (let round = 0; round < 60; round++) {
-      const held = await guest([mall.newId("var"), 1]);
-      const purchase = { cartId: held.cartId, checkoutId: mall.newId("chk") };
+      const held = await guest([[mall().newId("var"), 1]]);
+      const purchase = { cartId: held.cartId, checkoutId: mall().newId("chk") };
       const lock = () => reasonOf(checkout(held.as).lockCart(purchase));
       const unlock = () => checkout().unlockCart(purchase);
       const works = round % 2 ? [lock(), unlock(), lock()] : [unlock(), lock(), lock()];
@@ -346,11 +323,11 @@ describe("a checkout that gave the cart back", () => {
   });
 
   test("while its lock waited behind it is refused, although the lock began before", async () => {
-    const held = await guest([mall.newId("var"), 1]);
-    const purchase = { cartId: held.cartId, checkoutId: mall.newId("chk") };
+    const held = await guest([[mall().newId("var"), 1]]);
+    const purchase = { cartId: held.cartId, checkoutId: mall().newId("chk") };
     let late: Promise<string> | undefined;
     let unlocked: Promise<unknown> | undefined;
-    await mall.db.tx(async ({ sql }) => {
+    await mall().db.tx(async ({ sql }) => {
       const id = uuidOf(held.cartId as `cart_${string}`);
       await sql.unsafe("select 1 from cart.carts where id = $1 for update", [id]);
       unlocked = checkout().unlockCart(purchase);
@@ -368,8 +345,8 @@ describe("50 checkouts of one cart at once", () => {
   test("have one winner, which reads the lines; the others have nothing", async () => {
     for (let round = 0; round < 3; round++) {
       const ids = variants(3);
-      const held = await guest(...ids.map((id): [string, number] => [id, 2]));
-      const checkouts = Array.from({ length: 50 }, () => mall.newId("chk"));
+      const held = await guest(ids.map((id): [string, number] => [id, 2]));
+      const checkouts = Array.from({ length: 50 }, () => mall().newId("chk"));
       const answers = await Promise.all(
         checkouts.map(async (checkoutId) => {
           const lock = checkout(held.as).lockCart({ cartId: held.cartId, checkoutId });

@@ -1,58 +1,29 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
 import { uuidOf } from "@mall/kernel/id";
-import type { As, Harness } from "@mall/kernel/testing/harness";
+import type { As } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
-import { cartHarness } from "./testing";
+import { cartSuite, type Held, type Lines } from "./testing";
 
-let mall: Harness;
-beforeAll(async () => {
-  mall = await cartHarness();
-});
-afterAll(() => mall.stop());
+const { mall, client, checkout, filled, guest, read, variants } = cartSuite();
 
-const client = (as: As = {}) => mall.client(CartService, as);
-const checkout = (as: As = {}) => client({ ...as, service: "checkout" });
-
-/** A cart, who holds it, and what it is told by. */
-interface Holding {
-  cartId: string;
-  as: As;
-}
-
-type Lines = [variantId: string, quantity: number][];
-
-async function filled(as: As, lines: Lines): Promise<Holding> {
-  const { cart, cartSecret } = await client(as).createCart({});
-  const cartId = cart!.id;
-  const holder = as.user ? as : { cartSecret };
-  for (const [variantId, quantity] of lines) {
-    await client(holder).addItem({ cartId, variantId, quantity });
-  }
-  return { cartId, as: holder };
-}
-
-const guest = (lines: Lines = []) => filled({}, lines);
-const newUser = (): As => ({ user: { id: mall.newId("usr") } });
+const newUser = (): As => ({ user: { id: mall().newId("usr") } });
 const user = (lines: Lines = []) => filled(newUser(), lines);
-const variants = (count: number) => Array.from({ length: count }, () => mall.newId("var") as string);
 
 /** Claims a guest's cart as a user. */
-async function claim(as: As, { cartId, as: { cartSecret } }: Holding): Promise<Cart> {
+async function claim(as: As, { cartId, as: { cartSecret } }: Held): Promise<Cart> {
   return (await client({ ...as, cartSecret }).claimCart({ cartId })).cart!;
 }
 
 const linesOf = (cart: Cart | undefined): Lines =>
   cart!.items.map(({ variantId, quantity }) => [variantId, quantity]);
 
-const read = async ({ cartId, as }: Holding): Promise<Cart> => (await client(as).getCart({ cartId })).cart!;
-
 /** Everything that is stored about carts, to see that nothing has changed. */
-async function stored(...holdings: Holding[]): Promise<unknown> {
+async function stored(...holdings: Held[]): Promise<unknown> {
   const ids = holdings.map(({ cartId }) => `'${uuidOf(cartId as `cart_${string}`)}'`).join();
-  const carts = await mall.db.sql.unsafe(`select * from cart.carts where id in (${ids}) order by id`);
-  const items = await mall.db.sql.unsafe(
+  const carts = await mall().db.sql.unsafe(`select * from cart.carts where id in (${ids}) order by id`);
+  const items = await mall().db.sql.unsafe(
     `select * from cart.cart_items where cart_id in (${ids}) order by cart_id, position`,
   );
   return JSON.stringify([[...carts], [...items]]);
@@ -60,7 +31,7 @@ async function stored(...holdings: Holding[]): Promise<unknown> {
 
 /** What must hold for each cart: its row counts its lines, and no two lines stand at the same place. */
 async function checkCounts(): Promise<void> {
-  const wrong = await mall.db.sql.unsafe(
+  const wrong = await mall().db.sql.unsafe(
     `select c.id from cart.carts c left join cart.cart_items i on i.cart_id = c.id group by c.id
      having c.line_count <> count(i.variant_id) or count(distinct i.position) <> count(i.variant_id)
        or c.version < max(i.position)`,
@@ -71,7 +42,7 @@ async function checkCounts(): Promise<void> {
 /** Waits until so many statements wait for a lock. */
 async function waiters(count: number): Promise<number[]> {
   for (;;) {
-    const rows = await mall.db.sql.unsafe(
+    const rows = await mall().db.sql.unsafe(
       `select distinct pid from pg_locks join pg_stat_activity using (pid)
        where not granted and datname = current_database()`,
     );
@@ -131,7 +102,7 @@ describe("claiming a guest's cart", () => {
       client(as).emptyCart({ cartId }),
       client(as).applyCoupon({ cartId, code: "NONE" }),
       client(as).removeCoupon({ cartId }),
-      checkout(as).lockCart({ cartId, checkoutId: mall.newId("chk") }),
+      checkout(as).lockCart({ cartId, checkoutId: mall().newId("chk") }),
     ];
     expect(await Promise.all(writes.map(reasonOf))).toEqual(writes.map(() => "CART_CLAIMED"));
     expect(await stored(mine, { cartId, as })).toBe(before);
@@ -208,7 +179,7 @@ describe("claiming a guest's cart", () => {
     const mine = await user([[a, 1]]);
     const first = await guest([[a, 2]]);
     await claim(mine.as, first);
-    const purchase = { cartId: mine.cartId, checkoutId: mall.newId("chk") };
+    const purchase = { cartId: mine.cartId, checkoutId: mall().newId("chk") };
     await checkout(mine.as).lockCart(purchase);
     await checkout().convertCart(purchase);
     const theirs = await guest([[a, 4]]);
@@ -222,7 +193,7 @@ describe("claiming a guest's cart", () => {
     const mine = await user([[a, 1]]);
     const theirs = await guest([[a, 2]]);
     for (const { cartId, as } of [mine, theirs]) {
-      const lock = { cartId, checkoutId: mall.newId("chk") };
+      const lock = { cartId, checkoutId: mall().newId("chk") };
       await checkout(as).lockCart(lock);
       const before = await stored(mine, theirs);
       expect(await reasonOf(claim(mine.as, theirs))).toBe("CART_LOCKED");
@@ -237,7 +208,7 @@ describe("claiming a guest's cart", () => {
   test("that was bought is refused with CART_CONVERTED", async () => {
     const [a] = variants(1) as [string];
     const { cartId, as } = await guest([[a, 2]]);
-    const purchase = { cartId, checkoutId: mall.newId("chk") };
+    const purchase = { cartId, checkoutId: mall().newId("chk") };
     await checkout(as).lockCart(purchase);
     await checkout().convertCart(purchase);
     expect(await reasonOf(claim(newUser(), { cartId, as }))).toBe("CART_CONVERTED");
@@ -257,14 +228,14 @@ describe("a claim", () => {
     const adopted = await guest([[a, 5]]);
     await claim(newUser(), adopted);
     const before = await stored(mine, theirs, foreign, merged, adopted);
-    const cases: Holding[] = [
+    const cases: Held[] = [
       { cartId: theirs.cartId, as: {} },
       { cartId: theirs.cartId, as: { cartSecret: "wrong" } },
       { cartId: theirs.cartId, as: { cartSecret: (await guest()).as.cartSecret } },
       { cartId: theirs.cartId, as: { cartSecret: secrets.secretOf("cart", theirs.cartId, 2) } },
       { cartId: foreign.cartId, as: {} },
       { cartId: foreign.cartId, as: { cartSecret: secrets.secretOf("cart", foreign.cartId, 1) } },
-      { cartId: mall.newId("cart"), as: theirs.as },
+      { cartId: mall().newId("cart"), as: theirs.as },
       merged,
       { ...merged, as: {} },
       adopted,
@@ -327,7 +298,7 @@ describe("a claim", () => {
     for (let round = 0; round < 8; round++) {
       const ids = variants(4);
       const as = round % 2 ? newUser() : (await user([[ids[0]!, 1]])).as;
-      const guests: Holding[] = [];
+      const guests: Held[] = [];
       for (let n = 0; n < 10; n++) {
         guests.push(
           await guest([
@@ -352,7 +323,7 @@ describe("a claim", () => {
       const [a, b, c] = variants(3) as [string, string, string];
       const mine = await user(round % 3 ? [[a, 1]] : []);
       const theirs = await guest([[a, 1]]);
-      const add = ({ cartId, as }: Holding, variantId: string) =>
+      const add = ({ cartId, as }: Held, variantId: string) =>
         reasonOf(client(as).addItem({ cartId, variantId, quantity: 1 }));
       const before = [add(theirs, a), add(theirs, b), add(mine, b)];
       if (round % 2) await Promise.race(before);
@@ -376,7 +347,7 @@ describe("a claim", () => {
     const mine = await user([[a, 1]]);
     const theirs = await guest([[b, 1]]);
     let claimed: Promise<Cart> | undefined;
-    await mall.db.tx(async ({ sql }) => {
+    await mall().db.tx(async ({ sql }) => {
       const id = uuidOf(theirs.cartId as `cart_${string}`);
       await sql.unsafe("update cart.carts set version = version + 1, line_count = 2 where id = $1", [id]);
       await sql.unsafe("insert into cart.cart_items values ($1, $2, 7, 3, now())", [
@@ -402,7 +373,7 @@ describe("a claim", () => {
       const mine = await user(ids.slice(0, 3).map(line(1)));
       const theirs = await guest(ids.slice(2).map(line(2)));
       const before = await stored(mine, theirs);
-      await mall.db.tx(async ({ sql }) => {
+      await mall().db.tx(async ({ sql }) => {
         // the claim stops at the lock of the carts, or when it writes this line after it has read both
         const [table, { cartId }] =
           stop === "lock" ? ["carts where id", theirs] : ["cart_items where cart_id", mine];
@@ -427,15 +398,17 @@ describe("a claim", () => {
 
 describe("the coupon", () => {
   const coupon = async (code: string) =>
-    mall.client(CartService, { service: "mall", idempotencyKey: code }).createCoupon({
-      ...{ code, amount: { currency: "USD", minor: 100n }, redemptionLimit: 10 },
-    });
+    mall()
+      .client(CartService, { service: "mall", idempotencyKey: code })
+      .createCoupon({
+        ...{ code, amount: { currency: "USD", minor: 100n }, redemptionLimit: 10 },
+      });
 
   test("of the user stays, and without one the guest's moves over", async () => {
     await coupon("MINE");
     await coupon("THEIRS");
     const [a] = variants(1) as [string];
-    const apply = ({ cartId, as }: Holding, code: string) => client(as).applyCoupon({ cartId, code });
+    const apply = ({ cartId, as }: Held, code: string) => client(as).applyCoupon({ cartId, code });
     const mine = await user([[a, 1]]);
     const theirs = await guest([[a, 1]]);
     await apply(theirs, "theirs");

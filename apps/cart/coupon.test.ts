@@ -1,23 +1,17 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { type Cart, CartService, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
+import { beforeEach, describe, expect, test } from "bun:test";
+import { type Cart, CartState } from "@mall/gen/mall/cart/v1/cart_pb";
 import { uuidOf } from "@mall/kernel/id";
-import type { As, Harness } from "@mall/kernel/testing/harness";
+import type { As } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
-import { cartHarness } from "./testing";
+import { cartSuite } from "./testing";
 
-let mall: Harness;
-beforeAll(async () => {
-  mall = await cartHarness();
-});
-afterAll(() => mall.stop());
+const { mall, client, checkout, guest, read } = cartSuite();
 beforeEach(() => {
-  mall.clock.advance(1);
+  mall().clock.advance(1);
 });
 
-const client = (as: As = {}) => mall.client(CartService, as);
-const checkout = (as: As = {}) => client({ ...as, service: "checkout" });
 const staff = (): As => ({
-  user: { id: mall.newId("usr"), roles: ["staff"] },
+  user: { id: mall().newId("usr"), roles: ["staff"] },
   idempotencyKey: crypto.randomUUID(),
 });
 
@@ -31,7 +25,7 @@ interface Terms {
 /** A new coupon. */
 async function coupon({ minor = 300n, limit = 10, ends }: Terms = {}): Promise<string> {
   const code = `C${crypto.randomUUID().slice(0, 8).toUpperCase()}`;
-  const seconds = BigInt(mall.clock().getTime() / 1000 + (ends ?? 0));
+  const seconds = BigInt(mall().clock().getTime() / 1000 + (ends ?? 0));
   await client(staff()).createCoupon({
     ...{ code, amount: { currency: "USD", minor }, redemptionLimit: limit },
     expiresAt: ends === undefined ? undefined : { seconds },
@@ -40,28 +34,19 @@ async function coupon({ minor = 300n, limit = 10, ends }: Terms = {}): Promise<s
 }
 
 /** A guest's cart with so many units at 10.00. */
-async function filled(quantity = 1): Promise<{ cartId: string; as: As }> {
-  const { cart, cartSecret } = await client().createCart({});
-  const held = { cartId: cart!.id, as: { cartSecret } };
-  const line = { cartId: cart!.id, variantId: mall.newId("var"), quantity };
-  if (quantity > 0) await client(held.as).addItem(line);
-  return held;
-}
+const filled = (quantity = 1) => guest(quantity > 0 ? [[mall().newId("var"), quantity]] : []);
 
 const apply = async (cart: { cartId: string; as: As }, code: string): Promise<Cart> =>
   (await client(cart.as).applyCoupon({ cartId: cart.cartId, code })).cart!;
-
-const read = async ({ cartId, as }: { cartId: string; as: As }): Promise<Cart> =>
-  (await client(as).getCart({ cartId })).cart!;
 
 const redeem = (code: string, checkoutId: string) => checkout().redeemCoupon({ code, checkoutId });
 const release = (checkoutId: string) => checkout().releaseCoupon({ checkoutId });
 
 async function rest(verb: string, path: string, as: As, body?: unknown) {
-  const headers = await mall.headers(as);
+  const headers = await mall().headers(as);
   headers.set("content-type", "application/json");
   const request = new Request(`http://cart${path}`, { method: verb, headers, body: JSON.stringify(body) });
-  const response = await mall.app.fetch(request);
+  const response = await mall().app.fetch(request);
   const text = await response.text();
   // biome-ignore lint/suspicious/noExplicitAny: bodies are looked at field by field
   return { status: response.status, headers: response.headers, text, body: JSON.parse(text) as any };
@@ -69,7 +54,7 @@ async function rest(verb: string, path: string, as: As, body?: unknown) {
 
 /** Whether each coupon counts exactly the redemptions that stand. */
 async function checkBooks(): Promise<void> {
-  const wrong = await mall.db.sql.unsafe(
+  const wrong = await mall().db.sql.unsafe(
     `select c.code from cart.coupons c left join cart.redemptions r on r.code = c.code and r.state = 'redeemed'
      group by c.code having c.redeemed <> count(r.checkout_id) or c.redeemed > c.redemption_limit`,
   );
@@ -165,7 +150,7 @@ describe("creating a coupon", () => {
     for (const [as, status, reason] of [
       [{}, 401, "UNAUTHENTICATED"],
       [{ service: "checkout" }, 401, "UNAUTHENTICATED"],
-      [{ user: { id: mall.newId("usr") } }, 403, "FORBIDDEN"],
+      [{ user: { id: mall().newId("usr") } }, 403, "FORBIDDEN"],
     ] as [As, number, string][]) {
       const created = await rest("POST", "/v1/coupons", { ...as, idempotencyKey }, terms);
       expect([created.status, created.body.reason]).toEqual([status, reason]);
@@ -218,14 +203,14 @@ describe("a coupon on a cart", () => {
     const ended = await coupon({ ends: 0 });
     const ending = await coupon({ ends: 5 });
     const used = await coupon({ limit: 1 });
-    await redeem(used, mall.newId("chk"));
+    await redeem(used, mall().newId("chk"));
     const kept = await coupon();
     const held = await filled();
     const before = await apply(held, kept);
     for (const code of ["UNKNOWN", ended, used]) {
       expect(await reasonOf(apply(held, code))).toBe("COUPON_NOT_APPLICABLE");
     }
-    mall.clock.advance(5);
+    mall().clock.advance(5);
     expect(await reasonOf(apply(held, ending))).toBe("COUPON_NOT_APPLICABLE");
     expect(await read(held)).toEqual(before);
     expect((await rest("PUT", `/v1/carts/${held.cartId}/coupon`, held.as, { code: "no" })).status).toBe(400);
@@ -235,13 +220,13 @@ describe("a coupon on a cart", () => {
     const code = await coupon({ ends: 10, limit: 1 });
     const held = await filled();
     await apply(held, code);
-    const other = mall.newId("chk");
+    const other = mall().newId("chk");
     await redeem(code, other);
     expect(await read(held)).toMatchObject({ couponCode: code, discountTotal: { minor: 0n } });
     await release(other);
-    mall.clock.advance(9);
+    mall().clock.advance(9);
     expect(await read(held)).toMatchObject({ discountTotal: { minor: 300n }, total: { minor: 700n } });
-    mall.clock.advance(1);
+    mall().clock.advance(1);
     expect(await read(held)).toMatchObject({
       ...{ couponCode: code, discountTotal: { minor: 0n }, total: { minor: 1000n } },
     });
@@ -251,14 +236,14 @@ describe("a coupon on a cart", () => {
     const code = await coupon();
     const held = await filled();
     const { cartId, as } = held;
-    const stranger = { user: { id: mall.newId("usr") } };
+    const stranger = { user: { id: mall().newId("usr") } };
     expect(await reasonOf(apply({ cartId, as: stranger }, code))).toBe("CART_NOT_FOUND");
     expect(await reasonOf(client(stranger).removeCoupon({ cartId }))).toBe("CART_NOT_FOUND");
     const change = { cartId, expectedVersion: 7 };
     expect(await reasonOf(client(as).applyCoupon({ ...change, code }))).toBe("VERSION_MISMATCH");
     expect(await reasonOf(client(as).applyCoupon({ ...change, code: "UNKNOWN" }))).toBe("VERSION_MISMATCH");
     expect(await reasonOf(client(as).removeCoupon(change))).toBe("VERSION_MISMATCH");
-    const purchase = { cartId, checkoutId: mall.newId("chk") };
+    const purchase = { cartId, checkoutId: mall().newId("chk") };
     await checkout(as).lockCart(purchase);
     expect(await reasonOf(apply(held, code))).toBe("CART_LOCKED");
     expect(await reasonOf(client(as).removeCoupon({ cartId }))).toBe("CART_LOCKED");
@@ -271,12 +256,12 @@ describe("a coupon on a cart", () => {
   test("goes to the checkout as it is stored, also when it has ended", async () => {
     const code = await coupon({ ends: 10, limit: 2 });
     const held = await filled();
-    const purchase = { cartId: held.cartId, checkoutId: mall.newId("chk") };
+    const purchase = { cartId: held.cartId, checkoutId: mall().newId("chk") };
     expect((await checkout(held.as).lockCart(purchase)).coupon).toBeUndefined();
     await checkout().unlockCart(purchase);
     await apply(held, code);
-    mall.clock.advance(10);
-    const next = { ...purchase, checkoutId: mall.newId("chk") };
+    mall().clock.advance(10);
+    const next = { ...purchase, checkoutId: mall().newId("chk") };
     const stored = await client(staff()).getCoupon({ code });
     const locked = await checkout(held.as).lockCart(next);
     expect(locked.coupon).toEqual(stored.coupon!);
@@ -292,10 +277,10 @@ describe("a coupon on a cart", () => {
     const code = await coupon({ limit: 1, ends: 10 });
     const held = await filled();
     await apply(held, code);
-    const purchase = { cartId: held.cartId, checkoutId: mall.newId("chk") };
+    const purchase = { cartId: held.cartId, checkoutId: mall().newId("chk") };
     await checkout(held.as).lockCart(purchase);
     await redeem(code, purchase.checkoutId);
-    mall.clock.advance(20);
+    mall().clock.advance(20);
     expect(await read(held)).toMatchObject({ state: CartState.LOCKED, discountTotal: { minor: 300n } });
     await checkout().unlockCart(purchase);
     expect(await redeemedOf(code)).toBe(1);
@@ -306,7 +291,7 @@ describe("a coupon on a cart", () => {
 describe("redeeming", () => {
   test("counts once a checkout, however often it is asked", async () => {
     const code = await coupon({ limit: 5 });
-    const checkoutId = mall.newId("chk");
+    const checkoutId = mall().newId("chk");
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => redeem(code.toLowerCase(), checkoutId)),
     );
@@ -318,7 +303,7 @@ describe("redeeming", () => {
   test("by 50 checkouts at once gives exactly what the limit allows", async () => {
     for (const limit of [1, 7, 49]) {
       const code = await coupon({ limit });
-      const redeems = Array.from({ length: 50 }, () => reasonOf(redeem(code, mall.newId("chk"))));
+      const redeems = Array.from({ length: 50 }, () => reasonOf(redeem(code, mall().newId("chk"))));
       const reasons = await Promise.all(redeems);
       expect(reasons.filter((reason) => reason === "")).toHaveLength(limit);
       expect(new Set(reasons)).toEqual(new Set(["", "COUPON_NOT_APPLICABLE"]));
@@ -330,12 +315,12 @@ describe("redeeming", () => {
   test("of the last one by two statements at the same instant is decided on the newest row", async () => {
     const code = await coupon({ limit: 1 });
     let redeems: Promise<string>[] = [];
-    await mall.db.tx(async ({ sql }) => {
+    await mall().db.tx(async ({ sql }) => {
       await sql.unsafe("select 1 from cart.coupons where code = $1 for update", [code]);
       // both have seen that one is left before either takes it
-      redeems = [reasonOf(redeem(code, mall.newId("chk"))), reasonOf(redeem(code, mall.newId("chk")))];
+      redeems = [reasonOf(redeem(code, mall().newId("chk"))), reasonOf(redeem(code, mall().newId("chk")))];
       for (let waiting = 0; waiting < 2; ) {
-        const [row] = await mall.db.sql.unsafe(
+        const [row] = await mall().db.sql.unsafe(
           `select count(distinct pid)::int as n from pg_locks join pg_stat_activity using (pid)
            where not granted and datname = current_database()`,
         );
@@ -349,18 +334,18 @@ describe("redeeming", () => {
 
   test("ends at the instant at which the coupon ends, but not for a checkout that redeemed before", async () => {
     const code = await coupon({ ends: 10 });
-    const early = mall.newId("chk");
-    mall.clock.advance(9);
+    const early = mall().newId("chk");
+    mall().clock.advance(9);
     await redeem(code, early);
-    mall.clock.advance(1);
-    expect(await reasonOf(redeem(code, mall.newId("chk")))).toBe("COUPON_NOT_APPLICABLE");
+    mall().clock.advance(1);
+    expect(await reasonOf(redeem(code, mall().newId("chk")))).toBe("COUPON_NOT_APPLICABLE");
     expect((await redeem(code, early)).coupon!.redeemed).toBe(1);
-    expect(await reasonOf(redeem("UNKNOWN", mall.newId("chk")))).toBe("COUPON_NOT_APPLICABLE");
+    expect(await reasonOf(redeem("UNKNOWN", mall().newId("chk")))).toBe("COUPON_NOT_APPLICABLE");
   });
 
   test("takes one coupon a checkout", async () => {
     const [code, other] = [await coupon(), await coupon()];
-    const checkoutId = mall.newId("chk");
+    const checkoutId = mall().newId("chk");
     await redeem(code, checkoutId);
     expect(await reasonOf(redeem(other, checkoutId))).toBe("COUPON_NOT_APPLICABLE");
     expect([await redeemedOf(code), await redeemedOf(other)]).toEqual([1, 0]);
@@ -371,7 +356,7 @@ describe("redeeming", () => {
 
   test("is for the checkout only", async () => {
     const code = await coupon();
-    const checkoutId = mall.newId("chk");
+    const checkoutId = mall().newId("chk");
     for (const as of [staff(), { service: "mall" }, {}] as As[]) {
       expect(await reasonOf(client(as).redeemCoupon({ code, checkoutId }))).toBe("FORBIDDEN");
       expect(await reasonOf(client(as).releaseCoupon({ checkoutId }))).toBe("FORBIDDEN");
@@ -382,14 +367,14 @@ describe("redeeming", () => {
 describe("releasing", () => {
   test("gives one back, once, and the checkout cannot redeem again", async () => {
     const code = await coupon({ limit: 1 });
-    const checkoutId = mall.newId("chk");
+    const checkoutId = mall().newId("chk");
     await redeem(code, checkoutId);
-    expect(await reasonOf(redeem(code, mall.newId("chk")))).toBe("COUPON_NOT_APPLICABLE");
+    expect(await reasonOf(redeem(code, mall().newId("chk")))).toBe("COUPON_NOT_APPLICABLE");
     await Promise.all(Array.from({ length: 10 }, () => release(checkoutId)));
     await release(checkoutId);
     expect(await redeemedOf(code)).toBe(0);
     expect(await reasonOf(redeem(code, checkoutId))).toBe("COUPON_NOT_APPLICABLE");
-    await redeem(code, mall.newId("chk"));
+    await redeem(code, mall().newId("chk"));
     await release(checkoutId);
     expect(await redeemedOf(code)).toBe(1);
     await checkBooks();
@@ -397,7 +382,7 @@ describe("releasing", () => {
 
   test("before redeeming makes the redemption fail for ever", async () => {
     const code = await coupon();
-    const checkoutId = mall.newId("chk");
+    const checkoutId = mall().newId("chk");
     await release(checkoutId);
     for (let again = 0; again < 2; again++) {
       expect(await reasonOf(redeem(code, checkoutId))).toBe("COUPON_NOT_APPLICABLE");
@@ -409,11 +394,11 @@ describe("releasing", () => {
     const code = await coupon({ limit: 20 });
     const seen = new Set<string>();
     for (let round = 0; round < 60; round++) {
-      const checkoutId = mall.newId("chk");
+      const checkoutId = mall().newId("chk");
       const redeems = () => [reasonOf(redeem(code, checkoutId)), reasonOf(redeem(code, checkoutId))];
       const works = round % 2 ? [...redeems(), release(checkoutId)] : [release(checkoutId), ...redeems()];
       for (const result of await Promise.all(works)) if (typeof result === "string") seen.add(result);
-      const [row] = await mall.db.sql.unsafe("select state from cart.redemptions where checkout_id = $1", [
+      const [row] = await mall().db.sql.unsafe("select state from cart.redemptions where checkout_id = $1", [
         uuidOf(checkoutId),
       ]);
       expect(row!.state).toBe("released");
@@ -426,7 +411,7 @@ describe("releasing", () => {
   test("and redeeming by many checkouts keeps the books", async () => {
     const code = await coupon({ limit: 5 });
     const works = Array.from({ length: 40 }, async (_, n) => {
-      const checkoutId = mall.newId("chk");
+      const checkoutId = mall().newId("chk");
       const reason = await reasonOf(redeem(code, checkoutId));
       if (n % 3) await release(checkoutId);
       return n % 3 === 0 && reason === "" ? 1 : 0;
