@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { check, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { bigint, check, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { bytea, instant, kernelTables } from "./kernel";
 
@@ -82,6 +82,51 @@ export const revocations = auth.table(
     check("revocations_below_version", sql`${t.belowVersion} > 1`),
   ],
 );
+
+/** One row that every change of the policy locks and counts up. */
+export const policyRevision = auth.table(
+  "policy_revision",
+  {
+    id: integer("id").primaryKey().default(1),
+    revision: bigint("revision", { mode: "bigint" }).notNull(),
+  },
+  (t) => [check("policy_revision_single", sql`${t.id} = 1`)],
+);
+
+/** Roles that operators defined. */
+export const roles = auth.table(
+  "roles",
+  {
+    name: text("name").primaryKey(),
+    description: text("description").notNull(),
+    permissions: text("permissions").array().notNull(),
+    changedAt: instant("changed_at").notNull(),
+  },
+  (t) => [check("roles_name", sql`${t.name} not in ('customer', 'staff', 'admin')`)],
+);
+
+/** Rules about operations. */
+export const accessRules = auth.table(
+  "access_rules",
+  {
+    name: text("name").primaryKey(),
+    effect: text("effect").notNull(),
+    pattern: text("pattern").notNull(),
+    /** Whom it is about; everyone when empty. */
+    roles: text("roles").array().notNull(),
+    changedAt: instant("changed_at").notNull(),
+  },
+  (t) => [
+    check("access_rules_effect", sql`${t.effect} in ('DENY', 'ALLOW', 'OPEN')`),
+    check("access_rules_open", sql`${t.effect} <> 'OPEN' or cardinality(${t.roles}) = 0`),
+  ],
+);
+
+/** Users whom every service refuses. */
+export const blockedUsers = auth.table("blocked_users", {
+  userId: idColumn("usr")("user_id").primaryKey(),
+  blockedAt: instant("blocked_at").notNull(),
+});
 
 /** Public half of a signing key, as /.well-known/jwks.json shows it. */
 export interface PublicKeyRow {

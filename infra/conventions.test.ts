@@ -12,7 +12,7 @@ import {
 } from "@mall/gen/mall/common/v1/options_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { policyOf } from "@mall/kernel/rpc/policy";
-import { type CallerName, calls, serviceOfPackage } from "@mall/kernel/topology";
+import { type CallerName, calls, mayCall, serviceOfPackage } from "@mall/kernel/topology";
 import { repositoryFiles, root, textOf } from "./repository";
 
 const files = repositoryFiles();
@@ -136,7 +136,9 @@ function policyFaults(method: DescMethod): string[] {
   const callee = serviceOfPackage(method.parent.typeName)!;
   const verb = httpRuleOf(method)?.verb;
   const repeatable = [Idempotency.SAFE, Idempotency.IDEMPOTENT].includes(policy.idempotency);
-  const strangers = policy.callers.filter((caller) => !calls[caller as CallerName]?.includes(callee));
+  const strangers = policy.callers.filter(
+    (caller) => !(caller in calls && mayCall(caller as CallerName, callee)),
+  );
   const faults: [boolean, string][] = [
     [policy.access === Access.UNSPECIFIED, "does not say who may call it"],
     [policy.idempotency === Idempotency.UNSPECIFIED, "does not say what a repetition does"],
@@ -144,6 +146,11 @@ function policyFaults(method: DescMethod): string[] {
     [
       (policy.access === Access.ROLES) !== policy.roles.length > 0,
       "must name roles exactly when it asks for roles",
+    ],
+    [
+      policy.permission !== "" &&
+        (policy.access !== Access.ROLES || !/^[a-z][a-z-]+\.[a-z][a-z-]+$/.test(policy.permission)),
+      "names a permission that is none or that nobody asks for",
     ],
     [policy.access === Access.SERVICE && policy.callers.length === 0, "is for services but names none"],
     [policy.access === Access.SERVICE && verb !== undefined, "is for services and has a public route"],
@@ -196,6 +203,10 @@ describe("an RPC", () => {
     );
     expect(judged("GetOrder", { ...safe, access: Access.UNSPECIFIED }).join()).toContain("who may call");
     expect(judged("GetOrder", { ...safe, access: Access.ROLES }).join()).toContain("roles");
+    expect(judged("GetOrder", { ...safe, permission: "order.read" }).join()).toContain("permission");
+    const admins = { ...safe, access: Access.ROLES, roles: ["admin"] };
+    expect(judged("GetOrder", { ...admins, permission: "order.read" })).toEqual([]);
+    expect(judged("GetOrder", { ...admins, permission: "everything" }).join()).toContain("permission");
     expect(judged("GetOrder", { ...safe, access: Access.SERVICE, callers: ["checkout"] }).join()).toContain(
       "public route",
     );

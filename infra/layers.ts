@@ -195,9 +195,9 @@ const layers: readonly Layer[] = [
   },
   {
     files: /^apps\/_kernel\//,
-    may: ["own:*", "gen:common/*", "gen:google/*", "lib:*"],
+    may: ["own:*", "gen:common/*", "gen:google/*", "gen:any/policy_pb", "lib:*"],
     lesson:
-      "the kernel serves every service and so knows none: only mall.common.v1, google.api and libraries.",
+      "the kernel serves every service and so knows none: only mall.common.v1, google.api, libraries, and the policy that every gate asks auth for.",
   },
   {
     files: /^apps\/(?:example|client)\//,

@@ -1,5 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Client, Interceptor } from "@connectrpc/connect";
+import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
 import { type Consumer, consume } from "./bus/consume";
@@ -22,8 +24,16 @@ import { idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
+import {
+  cachedPolicy,
+  type LoadPolicy,
+  ownPolicy,
+  type PolicySource,
+  policyTimeoutMs,
+} from "./policy/source";
 import type { Registry } from "./registry/port";
 import { clientOf } from "./rpc/client";
+import { currentRequest } from "./rpc/context";
 import { requestGate } from "./rpc/gate";
 import { type Answers, createAnswers } from "./rpc/idempotency";
 import { restRoutes } from "./rpc/rest";
@@ -173,6 +183,8 @@ export interface AppParts {
   sweep?: () => Promise<void>;
   /** Sheds calls that are too many, before they have cost anything. */
   admission?: Interceptor;
+  /** Reads the policy of the operators where it is stored; all others ask auth for it. */
+  policy?: LoadPolicy;
 }
 
 /** Whether the database answers and is migrated. */
@@ -228,6 +240,24 @@ async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void>
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
+/** The policy that the gate decides by: the service's own, or a copy of auth's. */
+function policyFor({ client, clock, log, resources }: Kernel, own: LoadPolicy | undefined): PolicySource {
+  if (own) return ownPolicy({ load: own, log });
+  const auth = client(PolicyService);
+  const load: LoadPolicy = ({ revision, revocationsAt }) =>
+    // for no request: it must not fail with the token or the deadline of one
+    currentRequest.run(undefined, () =>
+      auth.getPolicy(
+        {
+          knownRevision: revision,
+          knownRevocationsAt: revocationsAt && timestampFromDate(revocationsAt),
+        },
+        { timeoutMs: policyTimeoutMs },
+      ),
+    );
+  return cachedPolicy({ load, clock, background: resources.background, log });
+}
+
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
 export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const { resources, log } = kernel;
@@ -237,7 +267,12 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   );
   const rpc = createRpcServer({
     implementations: parts.implementations,
-    gate: requestGate({ verifyAccessToken, serviceTokens: kernel.serviceTokens, clock: kernel.clock }),
+    gate: requestGate({
+      verifyAccessToken,
+      serviceTokens: kernel.serviceTokens,
+      policy: policyFor(kernel, parts.policy),
+      clock: kernel.clock,
+    }),
     interceptors: [validation, ...(parts.admission ? [parts.admission] : []), kernel.answers.interceptor],
     log,
   });

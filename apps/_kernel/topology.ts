@@ -20,7 +20,7 @@ export const serviceNames = Object.keys(services) as ServiceName[];
 /** Everything that can hold a service token: the services, the gateway and the command line ("mall"). */
 export type CallerName = ServiceName | "gateway" | "mall";
 
-/** The call table: caller → services it may call. Acyclic; `auth` is called by all for its public keys. */
+/** The call table: caller → services it may call. Acyclic; what all ask `auth` for is not in it. */
 export const calls: Record<CallerName, readonly ServiceName[]> = {
   gateway: serviceNames,
   mall: serviceNames,
@@ -32,6 +32,10 @@ export const calls: Record<CallerName, readonly ServiceName[]> = {
   product: [],
   payment: [],
 };
+
+/** Whether a service takes calls of a caller: by the table, or because the kernel of every service asks auth. */
+export const mayCall = (caller: CallerName, callee: ServiceName): boolean =>
+  calls[caller].includes(callee) || (callee === "auth" && caller !== "auth");
 
 /** Event subscriptions: full proto name of the event → services whose `/events` receives it. */
 export const subscriptions: Record<string, readonly ServiceName[]> = {

@@ -3,6 +3,7 @@ import openapi from "@mall/gen/openapi/auth.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import { createAdmin } from "./application/create-admin";
+import { getPolicy } from "./application/get-policy";
 import { signingKeys } from "./application/signing-keys";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
@@ -11,6 +12,8 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { jwksRoute } from "./transport/jwks";
+import { newsToMessage } from "./transport/policy-codec";
+import { policyRpc } from "./transport/policy-rpc";
 import { authRpc } from "./transport/rpc";
 
 function compose(resources: Resources, passwords: Passwords) {
@@ -46,7 +49,8 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
-    implementations: [authRpc(deps)],
+    implementations: [authRpc(deps), policyRpc(deps)],
+    policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
     migrations: journal.entries.length,
     openapi,
     routes: jwksRoute(deps.keys),

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { Access } from "@mall/gen/mall/common/v1/options_pb";
@@ -16,6 +17,7 @@ import { type ServiceName, serviceOfPackage } from "@mall/kernel/topology";
 /** Every proto service of the mall. */
 export const contract: readonly DescService[] = [
   AuthService,
+  PolicyService,
   UserService,
   CartService,
   ProductService,

@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Access, Idempotency } from "@mall/gen/mall/common/v1/options_pb";
+import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
 import { type FaultCode, fault } from "@mall/kernel/fault";
 import { problemResponse, restStatus } from "@mall/kernel/problem";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
@@ -13,6 +13,10 @@ export const reasons = {
   STOCK_LIMIT: ["out_of_range", "The variant would have more units than it may have."],
   PAYMENT_METHOD_UNKNOWN: ["invalid_argument", "There is no such payment method."],
   UNAUTHENTICATED: ["unauthenticated", "There is no bearer token, or it is not valid."],
+  TOKEN_STALE: [
+    "unauthenticated",
+    "Roles, password or status of the account changed after the token was issued; refresh it.",
+  ],
   TOKEN_EXPIRED: ["unauthenticated", "The bearer token has expired; refresh it."],
   INVALID_CREDENTIALS: ["unauthenticated", "The e-mail address or the password is wrong."],
   REFRESH_TOKEN_REUSED: ["unauthenticated", "The refresh token was used before; its session has ended."],
@@ -20,7 +24,11 @@ export const reasons = {
     "failed_precondition",
     "The provider refused; nothing was charged. Try another card with a new key.",
   ],
-  FORBIDDEN: ["permission_denied", "The user has none of the roles that may do this."],
+  FORBIDDEN: [
+    "permission_denied",
+    "The caller may not do this, by the contract or by a rule of the operators.",
+  ],
+  USER_BLOCKED: ["permission_denied", "The account is blocked."],
   ACCOUNT_NOT_FOUND: ["not_found", "The user's account no longer exists."],
   CART_NOT_FOUND: ["not_found", "There is no such cart, or it is not the caller's."],
   ITEM_NOT_FOUND: ["not_found", "The cart has no line of this variant."],
@@ -30,6 +38,9 @@ export const reasons = {
   ORDER_NOT_FOUND: ["not_found", "There is no such order, or it is not the caller's."],
   COUPON_NOT_FOUND: ["not_found", "There is no such coupon."],
   PAYMENT_NOT_FOUND: ["not_found", "There is no such payment."],
+  ROLE_NOT_FOUND: ["not_found", "Operators defined no role of this name."],
+  RULE_NOT_FOUND: ["not_found", "There is no rule of this name."],
+  BLOCKED_USER_NOT_FOUND: ["not_found", "The user is not blocked."],
   EMAIL_TAKEN: ["already_exists", "The e-mail address has an account already."],
   COUPON_CODE_TAKEN: ["already_exists", "There is a coupon with this code already."],
   CART_LOCKED: ["aborted", "A checkout of the cart is under way."],
@@ -47,6 +58,7 @@ export const reasons = {
     "failed_precondition",
     "The customer's unpaid orders hold as many units as one customer may hold; pay or cancel one first.",
   ],
+  POLICY_LIMIT: ["failed_precondition", "The policy holds as many of these as it may hold."],
   COUPON_NOT_APPLICABLE: ["failed_precondition", "The coupon is unknown, has ended or is used up."],
   VARIANT_NOT_TRACKED: ["failed_precondition", "The stock of the variant is not counted."],
   PRICE_CHANGED: ["failed_precondition", "The total is not `expectedTotal`; `metadata` has both."],
@@ -86,7 +98,7 @@ export const reasons = {
   CHECKOUT_INTERRUPTED: ["unavailable", "It took too long and was undone; try again."],
   SERVICE_UNAVAILABLE: ["unavailable", "The service cannot be reached."],
   DATABASE_UNAVAILABLE: ["unavailable", "The database cannot take the request at the moment."],
-  AUTH_UNAVAILABLE: ["unavailable", "Bearer tokens cannot be checked at the moment."],
+  AUTH_UNAVAILABLE: ["unavailable", "Tokens or permissions cannot be checked at the moment."],
 } as const satisfies Record<string, readonly [FaultCode, string]>;
 
 export type Reason = keyof typeof reasons;
@@ -105,6 +117,12 @@ export const ownReasons: Record<string, readonly Reason[]> = {
   Register: ["EMAIL_TAKEN", "OVERLOADED"],
   Login: ["INVALID_CREDENTIALS", "OVERLOADED"],
   RefreshToken: ["UNAUTHENTICATED", "REFRESH_TOKEN_REUSED"],
+  SetRole: ["POLICY_LIMIT"],
+  SetRule: ["POLICY_LIMIT"],
+  DeleteRole: ["ROLE_NOT_FOUND"],
+  DeleteRule: ["RULE_NOT_FOUND"],
+  UnblockUser: ["BLOCKED_USER_NOT_FOUND"],
+  BlockUser: ["ACCOUNT_NOT_FOUND", "POLICY_LIMIT"],
   GetMe: ["ACCOUNT_NOT_FOUND"],
   UpdateMe: ["ACCOUNT_NOT_FOUND"],
   GetCart: ["CART_NOT_FOUND"],
@@ -158,8 +176,9 @@ export const ownReasons: Record<string, readonly Reason[]> = {
 export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
   const policy = policyOf(method);
   const found: Reason[] = ["VALIDATION"];
-  if (takesBearer) found.push("UNAUTHENTICATED", "TOKEN_EXPIRED", "AUTH_UNAVAILABLE");
-  if (policy?.access === Access.ROLES) found.push("FORBIDDEN");
+  if (takesBearer) found.push("UNAUTHENTICATED", "TOKEN_EXPIRED", "TOKEN_STALE", "USER_BLOCKED");
+  // a rule of the operators may refuse everybody
+  found.push("FORBIDDEN", "AUTH_UNAVAILABLE");
   if (policy?.idempotency === Idempotency.KEY_REQUIRED) {
     found.push("IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_IN_FLIGHT");
     found.push("IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_ANSWER_LOST");

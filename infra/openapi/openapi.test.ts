@@ -98,7 +98,9 @@ describe("the documents", () => {
       expect(statuses).toContain("default");
       expect(statuses).toContain("503");
       if (o.operationId !== "GetPublicKeys") expect(statuses).toContain("400");
-      if (/\{/.test(o.path)) expect([o.operationId, statuses.includes("404")]).toEqual([o.operationId, true]);
+      const makesIt = ["SetRole", "SetRule"].includes(o.operationId);
+      if (/\{/.test(o.path) && !makesIt)
+        expect([o.operationId, statuses.includes("404")]).toEqual([o.operationId, true]);
       for (const [, answer] of refusals)
         expect(Object.keys(answer.content!)).toEqual(["application/problem+json"]);
     }
@@ -201,11 +203,11 @@ describe("an operation", () => {
       Object.keys(operation(id).responses)
         .filter((status) => status >= "3")
         .join(" ");
-    expect(statuses("ListProducts")).toBe("400 503 default");
-    expect(statuses("Register")).toBe("400 409 413 415 503 default");
-    expect(statuses("RemoveItem")).toBe("400 401 404 409 412 503 default");
+    expect(statuses("ListProducts")).toBe("400 403 503 default");
+    expect(statuses("Register")).toBe("400 403 409 413 415 503 default");
+    expect(statuses("RemoveItem")).toBe("400 401 403 404 409 412 503 default");
     expect(statuses("GetStock")).toBe("400 401 403 404 503 default");
-    expect(statuses("PlaceOrder")).toBe("400 401 402 404 409 413 415 422 503 default");
+    expect(statuses("PlaceOrder")).toBe("400 401 402 403 404 409 413 415 422 503 default");
   });
 });
 

@@ -1,6 +1,7 @@
 import { type DescField, getOption } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import {
+  EnumRulesSchema,
   type FieldRules,
   FieldRulesSchema,
   field as fieldRules,
@@ -32,6 +33,11 @@ const int32Rules: RuleTable<z.ZodInt> = {
   not_in: (schema, values: Iterable<number>) => schema.openapi({ not: { enum: [...values] } }),
 };
 
+const enumRules: RuleTable<z.ZodType> = {
+  // the schema of an enum lists the defined names
+  defined_only: (schema) => schema,
+};
+
 const repeatedRules: RuleTable<z.ZodArray> = {
   min_items: (schema, count: bigint) => schema.min(Number(count)),
   max_items: (schema, count: bigint) => schema.max(Number(count)),
@@ -43,6 +49,7 @@ const repeatedRules: RuleTable<z.ZodArray> = {
 const tables = {
   string: [StringRulesSchema, stringRules],
   int32: [Int32RulesSchema, int32Rules],
+  enum: [EnumRulesSchema, enumRules],
   repeated: [RepeatedRulesSchema, repeatedRules],
 } as const;
 

@@ -1,8 +1,5 @@
 import type { CallerName } from "../topology";
 
-/** Roles a user can have. */
-export type Role = "customer" | "staff" | "admin";
-
 /** Who calls: the end user, the calling service, and the secrets of guest objects, each if presented and valid. */
 export interface Actor {
   readonly user?: {
@@ -16,7 +13,3 @@ export interface Actor {
   readonly cartSecret?: string;
   readonly orderSecret?: string;
 }
-
-/** Whether the actor's user has one of these roles. */
-export const hasRole = (actor: Actor, roles: readonly string[]): boolean =>
-  actor.user?.roles.some((role) => roles.includes(role)) ?? false;

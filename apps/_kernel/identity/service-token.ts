@@ -1,7 +1,15 @@
 import { jwtVerify, SignJWT } from "jose";
 import { deriveKey } from "../crypto/derive";
 import { fault } from "../fault";
-import { type CallerName, calls, type ServiceName, serviceOfPackage, subscriptions } from "../topology";
+import {
+  type CallerName,
+  calls,
+  mayCall,
+  type ServiceName,
+  serviceOfPackage,
+  services,
+  subscriptions,
+} from "../topology";
 
 const ttlSeconds = 60;
 const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -52,7 +60,9 @@ export function serviceTokens(
   listeners: Listeners = subscriptions,
 ): ServiceTokens {
   const mayReach = (caller: CallerName, reaching: "call" | "event"): boolean =>
-    reaching === "event" ? listensTo(listeners, self, caller) : calls[caller].some((name) => name === self);
+    reaching === "event"
+      ? listensTo(listeners, self, caller)
+      : self in services && mayCall(caller, self as ServiceName);
   const keys = new Map<CallerName, ReturnType<typeof keyPair>>();
   const keysOf = (caller: CallerName) => {
     const found = keys.get(caller) ?? keyPair(masterKey, caller);

@@ -15,8 +15,8 @@ export interface RequestContext {
   readonly deadlineMs?: number;
 }
 
-/** The request that the current code runs for; undefined in sweeps. */
-export const currentRequest = new AsyncLocalStorage<RequestContext>();
+/** The request that the current code runs for; undefined in what is done for no request. */
+export const currentRequest = new AsyncLocalStorage<RequestContext | undefined>();
 
 /** Context value with the request's context; set by the gate before anything else runs. */
 export const requestKey = createContextKey<RequestContext>(

@@ -1,15 +1,18 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { fault } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import type { ServiceTokens } from "../identity/service-token";
+import type { PolicySource } from "../policy/source";
 import { requestKey, responseKey } from "./context";
-import { enforcePolicy } from "./policy";
+import { checkUser, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
 import { requestIdOf } from "./request-id";
 
 export interface GateDeps {
   verifyAccessToken: VerifyAccessToken;
   serviceTokens: ServiceTokens;
+  policy: PolicySource;
   clock: () => Date;
 }
 
@@ -26,6 +29,18 @@ async function actorOf(deps: GateDeps, header: Headers): Promise<Actor> {
     cartSecret: header.get("x-cart-secret") ?? undefined,
     orderSecret: header.get("x-order-secret") ?? undefined,
   };
+}
+
+/**
+ * Decides on a call that enters the mall. One that comes from another service was decided on where it came in, and a
+ * purchase half done is not stopped by a rule that came in between: there the contract alone decides.
+ */
+async function decide(deps: GateDeps, method: DescMethod, actor: Actor): Promise<void> {
+  if (actor.service) return enforcePolicy(method, actor);
+  const policy = await deps.policy();
+  if (policy) checkUser(actor, policy);
+  else if (!isPublicRead(method)) throw policyUnknown();
+  enforcePolicy(method, actor, policy);
 }
 
 /**
@@ -46,5 +61,5 @@ export const requestGate =
       authorization: header.get("authorization") ?? undefined,
       deadlineMs: remainingMs === undefined ? undefined : deps.clock().getTime() + remainingMs,
     });
-    enforcePolicy(context.method, actor);
+    await decide(deps, context.method, actor);
   };

@@ -1,7 +1,8 @@
 import { type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
 import { Access, Idempotency, type MethodPolicy, policy } from "@mall/gen/mall/common/v1/options_pb";
 import { fault } from "../fault";
-import { type Actor, hasRole } from "../identity/actor";
+import type { Actor } from "../identity/actor";
+import { isAbout, type Policy } from "../policy/policy";
 
 const policies = new WeakMap<DescMethod, MethodPolicy>();
 
@@ -20,13 +21,33 @@ export const isPublicRead = (method: DescMethod): boolean => {
   return rules?.access === Access.PUBLIC && rules.idempotency === Idempotency.SAFE;
 };
 
+/** Whether somebody with these roles may call a method that names roles. */
+function mayCall(
+  rules: MethodPolicy,
+  method: DescMethod,
+  roles: readonly string[],
+  policy?: Policy,
+): boolean {
+  if (roles.some((role) => rules.roles.includes(role))) return true;
+  const { permission } = rules;
+  if (permission === "" || !policy) return false;
+  return (
+    roles.some((role) => policy.roleGrants(role, permission)) ||
+    policy.rulesOf(method).allow.some((rule) => isAbout(rule, roles))
+  );
+}
+
 /**
- * Refuses a caller that the contract does not let in: UNAUTHENTICATED when signing in could help, FORBIDDEN
- * otherwise. A method without a policy is refused for everyone. Ownership of objects is the application's to decide.
+ * Refuses a caller whom neither the contract nor, where it is given, the policy of the operators lets in:
+ * UNAUTHENTICATED when signing in could help, FORBIDDEN otherwise. A method without rules in the contract is refused
+ * for everyone. Ownership of objects is the application's to decide.
  */
-export function enforcePolicy(method: DescMethod, actor: Actor): void {
+export function enforcePolicy(method: DescMethod, actor: Actor, policy?: Policy): void {
   const rules = policyOf(method);
   if (rules && actor.service && rules.callers.includes(actor.service)) return;
+  const roles = actor.user?.roles ?? [];
+  const operators = policy?.rulesOf(method);
+  if (operators?.deny.some((rule) => isAbout(rule, roles))) throw forbidden();
   switch (rules?.access) {
     case Access.PUBLIC:
     case Access.HOLDER:
@@ -35,14 +56,37 @@ export function enforcePolicy(method: DescMethod, actor: Actor): void {
       if (actor.user) return;
       throw unauthenticated();
     case Access.ROLES:
+      if (rules.permission !== "" && operators?.open) return;
       if (!actor.user) throw unauthenticated();
-      if (hasRole(actor, rules.roles)) return;
+      if (mayCall(rules, method, roles, policy)) return;
       throw forbidden();
     default:
       throw forbidden();
   }
 }
 
+/**
+ * Refuses a user whose token is good, but who may no longer use it: USER_BLOCKED, TOKEN_STALE when roles, password or
+ * status changed after it was issued, UNAUTHENTICATED when its session has ended.
+ */
+export function checkUser({ user }: Actor, policy: Policy): void {
+  if (!user) return;
+  if (policy.isEnded(user.sessionId)) throw sessionEnded();
+  if (policy.isStale(user.id, user.tokenVersion)) throw tokenStale();
+  if (policy.isBlocked(user.id)) throw userBlocked();
+}
+
 const unauthenticated = () =>
   fault("unauthenticated", "UNAUTHENTICATED", "Sign in first: this needs a bearer token.");
 const forbidden = () => fault("permission_denied", "FORBIDDEN", "You may not do this.");
+const sessionEnded = () =>
+  fault("unauthenticated", "UNAUTHENTICATED", "This session has ended; sign in again.");
+const tokenStale = () =>
+  fault("unauthenticated", "TOKEN_STALE", "Roles, password or status changed; refresh the access token.");
+const userBlocked = () => fault("permission_denied", "USER_BLOCKED", "This account is blocked.");
+
+/** AUTH_UNAVAILABLE: nothing is known of what operators decided, so only what everybody may read is served. */
+export const policyUnknown = () =>
+  fault("unavailable", "AUTH_UNAVAILABLE", "Permissions cannot be checked at the moment.", {
+    retryAfterSeconds: 1,
+  });

@@ -1,5 +1,6 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, type ConnectRouter, createClient, createRouterTransport } from "@connectrpc/connect";
+import { type GetPolicyResponseSchema, PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { MallApp, Resources } from "../app";
 import { type Db, openDb } from "../db/client";
@@ -74,14 +75,22 @@ async function fakeAuth(clock: () => Date) {
 export async function harness(
   name: ServiceName,
   create: (resources: Resources) => MallApp,
-  options: { neighbours?: (router: ConnectRouter) => void; env?: EnvSource } = {},
+  options: {
+    neighbours?: (router: ConnectRouter) => void;
+    /** What auth answers the gate; a policy without roles and rules when absent. */
+    policy?: () => MessageInitShape<typeof GetPolicyResponseSchema>;
+    env?: EnvSource;
+  } = {},
 ): Promise<Harness> {
   const clock = testClock();
   const database = await testDatabase();
   const db = openDb({ url: database.url, role: `mall_${name}`, max: 5 });
   const auth = await fakeAuth(clock);
   const registry = inProcessRegistry();
-  const transport = createRouterTransport(options.neighbours ?? (() => {}));
+  const transport = createRouterTransport((router) => {
+    options.neighbours?.(router);
+    router.rpc(PolicyService.method.getPolicy, () => options.policy?.() ?? { policy: {} });
+  });
   for (const other of serviceNames) {
     if (other !== name) registry.add(other, { fetch: async () => auth.jwks(), transport });
   }

@@ -47,6 +47,7 @@ const everyone: Expected = { door: "everyone" };
 const signedIn: Expected = { door: "signedIn" };
 const staff: Expected = { door: "staff" };
 const staffAndCommands: Expected = { door: "staff", services: ["mall"] };
+const adminAndCommands: Expected = { door: "admin", services: ["mall"] };
 const services = (...names: CallerName[]): Expected => ({ door: "services", services: names });
 const holderOf = (object: OwnObject): Expected => ({ door: "everyone", object });
 
@@ -62,6 +63,16 @@ export const expected: Readonly<Record<string, Expected>> = {
   "AuthService/RefreshToken": everyone,
   "AuthService/Logout": { ...signedIn, endsSession: true },
   "AuthService/GetAccount": services("user"),
+
+  "PolicyService/GetPolicy": services("user", "cart", "product", "order", "payment", "checkout"),
+  "PolicyService/DescribePolicy": adminAndCommands,
+  "PolicyService/SetRole": adminAndCommands,
+  "PolicyService/DeleteRole": adminAndCommands,
+  "PolicyService/SetRule": adminAndCommands,
+  "PolicyService/DeleteRule": adminAndCommands,
+  "PolicyService/BlockUser": adminAndCommands,
+  "PolicyService/UnblockUser": adminAndCommands,
+  "PolicyService/ListBlockedUsers": adminAndCommands,
 
   "UserService/GetMe": signedIn,
   "UserService/UpdateMe": signedIn,
@@ -86,7 +97,7 @@ export const expected: Readonly<Record<string, Expected>> = {
 
   "ProductService/ListProducts": everyone,
   "ProductService/GetProduct": everyone,
-  "ProductService/BatchGetVariants": services("cart", "order", "checkout"),
+  "ProductService/BatchGetVariants": services("cart", "checkout"),
   "ProductService/ImportProducts": staffAndCommands,
 
   "InventoryService/GetStock": staffAndCommands,

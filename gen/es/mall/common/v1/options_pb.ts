@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/common/v1/options.proto.
  */
 export const file_mall_common_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChxtYWxsL2NvbW1vbi92MS9vcHRpb25zLnByb3RvEg5tYWxsLmNvbW1vbi52MSLPAQoMTWV0aG9kUG9saWN5EiYKBmFjY2VzcxgBIAEoDjIWLm1hbGwuY29tbW9uLnYxLkFjY2VzcxINCgVyb2xlcxgCIAMoCRIPCgdjYWxsZXJzGAMgAygJEjAKC2lkZW1wb3RlbmN5GAQgASgOMhsubWFsbC5jb21tb24udjEuSWRlbXBvdGVuY3kSFgoOc3VjY2Vzc19zdGF0dXMYBSABKAUSLQoKcmF0ZV9jbGFzcxgGIAEoDjIZLm1hbGwuY29tbW9uLnYxLlJhdGVDbGFzcyp9CgZBY2Nlc3MSFgoSQUNDRVNTX1VOU1BFQ0lGSUVEEAASEQoNQUNDRVNTX1BVQkxJQxABEhEKDUFDQ0VTU19IT0xERVIQAhIPCgtBQ0NFU1NfVVNFUhADEhAKDEFDQ0VTU19ST0xFUxAEEhIKDkFDQ0VTU19TRVJWSUNFEAUqkAEKC0lkZW1wb3RlbmN5EhsKF0lERU1QT1RFTkNZX1VOU1BFQ0lGSUVEEAASFAoQSURFTVBPVEVOQ1lfU0FGRRABEhoKFklERU1QT1RFTkNZX0lERU1QT1RFTlQQAhIcChhJREVNUE9URU5DWV9LRVlfUkVRVUlSRUQQAxIUChBJREVNUE9URU5DWV9OT05FEAQqmAEKCVJhdGVDbGFzcxIaChZSQVRFX0NMQVNTX1VOU1BFQ0lGSUVEEAASFQoRUkFURV9DTEFTU19CUk9XU0UQARITCg9SQVRFX0NMQVNTX1NIT1AQAhIUChBSQVRFX0NMQVNTX0xPR0lOEAMSFwoTUkFURV9DTEFTU19DSEVDS09VVBAEEhQKEFJBVEVfQ0xBU1NfQURNSU4QBTpWCgZwb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgASgLMhwubWFsbC5jb21tb24udjEuTWV0aG9kUG9saWN5UgZwb2xpY3liBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChxtYWxsL2NvbW1vbi92MS9vcHRpb25zLnByb3RvEg5tYWxsLmNvbW1vbi52MSLjAQoMTWV0aG9kUG9saWN5EiYKBmFjY2VzcxgBIAEoDjIWLm1hbGwuY29tbW9uLnYxLkFjY2VzcxINCgVyb2xlcxgCIAMoCRIPCgdjYWxsZXJzGAMgAygJEjAKC2lkZW1wb3RlbmN5GAQgASgOMhsubWFsbC5jb21tb24udjEuSWRlbXBvdGVuY3kSFgoOc3VjY2Vzc19zdGF0dXMYBSABKAUSLQoKcmF0ZV9jbGFzcxgGIAEoDjIZLm1hbGwuY29tbW9uLnYxLlJhdGVDbGFzcxISCgpwZXJtaXNzaW9uGAcgASgJKn0KBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfUFVCTElDEAESEQoNQUNDRVNTX0hPTERFUhACEg8KC0FDQ0VTU19VU0VSEAMSEAoMQUNDRVNTX1JPTEVTEAQSEgoOQUNDRVNTX1NFUlZJQ0UQBSqQAQoLSWRlbXBvdGVuY3kSGwoXSURFTVBPVEVOQ1lfVU5TUEVDSUZJRUQQABIUChBJREVNUE9URU5DWV9TQUZFEAESGgoWSURFTVBPVEVOQ1lfSURFTVBPVEVOVBACEhwKGElERU1QT1RFTkNZX0tFWV9SRVFVSVJFRBADEhQKEElERU1QT1RFTkNZX05PTkUQBCqYAQoJUmF0ZUNsYXNzEhoKFlJBVEVfQ0xBU1NfVU5TUEVDSUZJRUQQABIVChFSQVRFX0NMQVNTX0JST1dTRRABEhMKD1JBVEVfQ0xBU1NfU0hPUBACEhQKEFJBVEVfQ0xBU1NfTE9HSU4QAxIXChNSQVRFX0NMQVNTX0NIRUNLT1VUEAQSFAoQUkFURV9DTEFTU19BRE1JThAFOlYKBnBvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNGGAyABKAsyHC5tYWxsLmNvbW1vbi52MS5NZXRob2RQb2xpY3lSBnBvbGljeWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * The rules of one RPC that every surface (Connect, gRPC, gRPC-Web, REST) enforces alike.
@@ -61,6 +61,14 @@ export type MethodPolicy = Message<"mall.common.v1.MethodPolicy"> & {
    * @generated from field: mall.common.v1.RateClass rate_class = 6;
    */
   rateClass: RateClass;
+
+  /**
+   * With ACCESS_ROLES: the permission that the listed roles have, and that roles, rules and API keys of operators may
+   * give to others. Without one the method is for the listed roles alone.
+   *
+   * @generated from field: string permission = 7;
+   */
+  permission: string;
 };
 
 /**
@@ -110,6 +118,14 @@ export type MethodPolicyJson = {
    * @generated from field: mall.common.v1.RateClass rate_class = 6;
    */
   rateClass?: RateClassJson;
+
+  /**
+   * With ACCESS_ROLES: the permission that the listed roles have, and that roles, rules and API keys of operators may
+   * give to others. Without one the method is for the listed roles alone.
+   *
+   * @generated from field: string permission = 7;
+   */
+  permission?: string;
 };
 
 /**
