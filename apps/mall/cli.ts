@@ -10,6 +10,7 @@ import { createProductCommands } from "@mall/product/service";
 import { commandDatabase } from "./database";
 import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
 import { buildMall, type Mall } from "./mall";
+import { policyCommand } from "./policy";
 import { seedDemo } from "./seed";
 
 const usage = `usage: mall <command>
@@ -20,6 +21,11 @@ const usage = `usage: mall <command>
   stock set <sku> <n>         set the units on hand of a SKU
   reconcile stock             compare the stock with its ledger and its holds
   reconcile payments          compare the payments with the books of the provider
+  policy show                 show the roles and rules of the operators
+  policy permissions          list what roles can give, and the operations that need it
+  policy role set <name> [permission …] | role delete <name>
+  policy rule set <name> <deny|allow|open> <pattern> [role …] | rule delete <name>
+  policy block <user> | unblock <user> | blocked
   dlq list [service]          show events that nobody could handle
   dlq redrive <service> <id|--all>  hand them to their consumers again`;
 
@@ -70,6 +76,12 @@ async function deadLetters(mall: Mall, [verb, service, id]: string[]): Promise<n
   if (verb !== "redrive") throw new UsageError("dlq knows list and redrive");
   if (!service || !id) throw new UsageError("dlq redrive needs a service and an id or --all");
   return redriveDeadLetters(mall, serviceOf(service), id === "--all" ? "all" : { id }, console.log);
+}
+
+async function policy(mall: Mall, args: string[]): Promise<number> {
+  const code = await policyCommand(mall, args, console.log);
+  if (code === undefined) throw new UsageError(`unknown command: policy ${args.join(" ")}`);
+  return code;
 }
 
 /** A page of what was compared, with a line for each difference. */
@@ -123,6 +135,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "import") return importFile(mall, [verb ?? "", ...rest].filter(Boolean));
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
+  if (command === "policy") return policy(mall, [verb ?? "", ...rest]);
   if (command === "dlq") return deadLetters(mall, [verb ?? "", ...rest]);
   if (command === "reconcile" && verb === "stock") return reconcileStock(mall);
   if (command === "reconcile" && verb === "payments") return reconcilePayments(mall);

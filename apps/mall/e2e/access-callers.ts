@@ -8,9 +8,9 @@ import { serviceTokens } from "@mall/kernel/identity/service-token";
 import type { CallerName, ServiceName } from "@mall/kernel/topology";
 import { generateKeyPair } from "jose";
 import { buildMall } from "../mall";
-import { newAdmin } from "./command";
+import { newAdmin, newUserWith } from "./command";
 import { type Host, host } from "./host";
-import { newUser, rest } from "./shop";
+import { newUser } from "./shop";
 
 const { MALL_MASTER_KEY } = parseEnv(baseEnv, {});
 
@@ -45,19 +45,6 @@ async function brokenTokens(userId: `usr_${string}`): Promise<{ expired: string;
   return { expired: await sign(past, key.privateKey), forged: await sign(clock, privateKey) };
 }
 
-/** A signed-in user with the role staff. */
-export async function newStaff(): Promise<{ token: string; id: string }> {
-  const { id, email, password } = await newUser();
-  const owner = openDb({ url: (await host()).databaseUrl, max: 1 });
-  await owner.sql`update auth.accounts set roles = '{customer,staff}' where email = ${email}`;
-  await owner.close();
-  const login = await rest<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
-    email,
-    password,
-  });
-  return { token: login.body.tokens.accessToken, id };
-}
-
 /** Everybody who knocks at the mall's doors, by their tokens; a guest has none. */
 export async function newCallers() {
   const customer = await newUser();
@@ -66,7 +53,7 @@ export async function newCallers() {
     people: {
       guest: undefined,
       customer: customer.token,
-      staff: (await newStaff()).token,
+      staff: (await newUserWith("customer", "staff")).token,
       admin: admin.token!,
     },
     ...(await brokenTokens(customer.id as `usr_${string}`)),

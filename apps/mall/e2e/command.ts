@@ -1,5 +1,6 @@
+import { openDb } from "@mall/kernel/db/client";
 import { host } from "./host";
-import { type Options, rest } from "./shop";
+import { newUser, type Options, rest } from "./shop";
 
 const root = new URL("../../..", import.meta.url).pathname;
 
@@ -27,4 +28,17 @@ export async function newAdmin(): Promise<Options> {
     password,
   });
   return { token: login.body.tokens.accessToken };
+}
+
+/** A user who signed in with these roles; how one gets them is auth's business. */
+export async function newUserWith(...roles: string[]): Promise<{ token: string; id: string }> {
+  const { id, email, password } = await newUser();
+  const owner = openDb({ url: (await host()).databaseUrl, max: 1 });
+  await owner.sql`update auth.accounts set roles = ${`{${roles}}`} where email = ${email}`;
+  await owner.close();
+  const login = await rest<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
+    email,
+    password,
+  });
+  return { token: login.body.tokens.accessToken, id };
 }
