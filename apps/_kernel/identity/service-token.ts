@@ -53,9 +53,9 @@ export function serviceTokens(
 ): ServiceTokens {
   const mayReach = (caller: CallerName, reaching: "call" | "event"): boolean =>
     reaching === "event" ? listensTo(listeners, self, caller) : calls[caller].some((name) => name === self);
-  const keys = new Map<CallerName, ReturnType<typeof keyPair>>();
-  const keysOf = (caller: CallerName) => {
-    const found = keys.get(caller) ?? keyPair(masterKey, caller);
+  const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>>();
+  const keysOf = async (caller: CallerName) => {
+    const found = keys.get(caller) ?? (await keyPair(masterKey, caller));
     keys.set(caller, found);
     return found;
   };
