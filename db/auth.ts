@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { check, index, integer, jsonb, pgSchema, text, uniqueIndex } from "drizzle-orm/pg-core";
+import { check, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { bytea, instant, kernelTables } from "./kernel";
 
@@ -16,6 +16,8 @@ export const accounts = auth.table(
     /** PHC string of argon2id: algorithm, parameters, salt and hash. */
     passwordHash: text("password_hash").notNull(),
     roles: text("roles").array().notNull(),
+    /** Tokens of lower versions are stale; counted up by db/revocations.ts of the auth service. */
+    tokenVersion: integer("token_version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
   },
   (t) => [
@@ -25,6 +27,7 @@ export const accounts = auth.table(
       sql`${t.email} ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(${t.email}) <= 254`,
     ),
     check("accounts_roles", sql`cardinality(${t.roles}) > 0`),
+    check("accounts_token_version", sql`${t.tokenVersion} >= 1`),
     check("accounts_password_hash", sql`${t.passwordHash} like '$argon2id$%'`),
   ],
 );
@@ -56,6 +59,27 @@ export const sessions = auth.table(
     ),
     check("sessions_expiry_after_start", sql`${t.expiresAt} > ${t.createdAt}`),
     check("sessions_revoked", sql`(${t.revokedAt} is null) = (${t.revokeReason} is null)`),
+  ],
+);
+
+/**
+ * Access tokens that are refused before they expire: all of a session, or those of a user below a version. Kept until
+ * the last of them has expired.
+ */
+export const revocations = auth.table(
+  "revocations",
+  {
+    /** Id of the session or of the user. */
+    subject: uuid("subject").primaryKey(),
+    /** Of a user: the lowest token version that is still good. Null for a session. */
+    belowVersion: integer("below_version"),
+    recordedAt: instant("recorded_at").notNull(),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  (t) => [
+    index("revocations_recorded").on(t.recordedAt),
+    index("revocations_expiry").on(t.expiresAt),
+    check("revocations_below_version", sql`${t.belowVersion} > 1`),
   ],
 );
 

@@ -268,6 +268,7 @@ describe("access tokens", () => {
       id: user.id as never,
       roles: ["customer"],
       sessionId: sid,
+      tokenVersion: 1,
     });
     expect(sid).toMatch(/^ses_/);
     expect(decodeProtectedHeader(tokens.accessToken)).toEqual({
@@ -278,7 +279,7 @@ describe("access tokens", () => {
     const { iat, exp, iss, aud, jti, ...others } = decodeJwt(tokens.accessToken);
     expect({ life: exp! - iat!, iss, aud }).toEqual({ life: 900, iss: "edgemall", aud: "edgemall" });
     expect(jti).toBeString();
-    expect(Object.keys(others).sort()).toEqual(["roles", "sid", "sub"]);
+    expect(Object.keys(others).sort()).toEqual(["roles", "sid", "sub", "ver"]);
   });
 
   test("come from keys of which only the public half is served, cacheable, and only sealed ones are stored", async () => {

@@ -4,6 +4,7 @@ import { createApp, createKernel, type MallApp, type Resources } from "@mall/ker
 import { parseEnv } from "@mall/kernel/env";
 import { createAdmin } from "./application/create-admin";
 import { signingKeys } from "./application/signing-keys";
+import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
 import type { Deps } from "./deps";
 import { authEnv } from "./env";
@@ -49,7 +50,10 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     migrations: journal.entries.length,
     openapi,
     routes: jwksRoute(deps.keys),
-    sweep: () => cleanSessions(deps.db, deps.clock()),
+    async sweep() {
+      await cleanSessions(deps.db, deps.clock());
+      await cleanRevocations(deps.db, deps.clock());
+    },
   });
   return app;
 }

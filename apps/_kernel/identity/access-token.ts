@@ -9,6 +9,15 @@ export const accessTokenAudience = "edgemall";
 /** Checks a bearer token and tells whose it is. */
 export type VerifyAccessToken = (token: string) => Promise<NonNullable<Actor["user"]>>;
 
+interface Claims {
+  sub: `usr_${string}`;
+  sid: string;
+  roles: string[];
+  /** Token version of the account when the token was issued. */
+  ver: number;
+  exp: number;
+}
+
 const cacheMax = 10_000;
 
 /** Errors of jose that tell about the keys' source, not about the token. */
@@ -40,11 +49,11 @@ export function accessTokenVerifier(
         typ: "at+jwt",
         issuer: accessTokenIssuer,
         audience: accessTokenAudience,
-        requiredClaims: ["sub", "sid", "roles", "exp", "iat", "jti"],
+        requiredClaims: ["sub", "sid", "roles", "ver", "exp", "iat", "jti"],
         currentDate: clock(),
       });
-      const { sub, sid, roles, exp } = payload as { sub: string; sid: string; roles: string[]; exp: number };
-      const user = { id: sub as `usr_${string}`, roles, sessionId: sid };
+      const { sub, sid, roles, ver, exp } = payload as unknown as Claims;
+      const user = { id: sub, roles, sessionId: sid, tokenVersion: ver };
       if (verified.size >= cacheMax) verified.clear();
       verified.set(token, { user, expiresAtMs: exp * 1000 });
       return user;

@@ -9,6 +9,8 @@ export interface Actor {
     readonly id: `usr_${string}`;
     readonly roles: readonly string[];
     readonly sessionId: string;
+    /** Version of the account that the token knows; a role, password or status change counts it up. */
+    readonly tokenVersion: number;
   };
   readonly service?: CallerName;
   readonly cartSecret?: string;

@@ -57,7 +57,7 @@ async function fakeAuth(clock: () => Date) {
     jwks: () => Response.json({ keys: [jwk] }),
     token: (user: NonNullable<As["user"]>) => {
       const now = Math.floor(clock().getTime() / 1000);
-      return new SignJWT({ sid: "ses_00000000000000000000000000", roles: user.roles ?? ["customer"] })
+      return new SignJWT({ sid: "ses_00000000000000000000000000", roles: user.roles ?? ["customer"], ver: 1 })
         .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: "test" })
         .setSubject(user.id)
         .setIssuer(accessTokenIssuer)

@@ -16,7 +16,7 @@ export const createAdmin =
   (deps: Pick<Deps, "db" | "clock" | "newId" | "announce" | "passwords">) =>
   async (text: string): Promise<{ password?: string }> => {
     const email = registrableEmail(text);
-    if (await grantRoles(deps.db, email, adminRoles)) return {};
+    if (await grantRoles(deps.db, email, adminRoles, deps.clock())) return {};
     const password = randomPassword();
     const passwordHash = await deps.passwords.hash(password);
     const id = deps.newId("usr");
@@ -25,6 +25,7 @@ export const createAdmin =
       email,
       displayName: displayNameOf("", email),
       roles: adminRoles,
+      tokenVersion: 1,
       createdAt: deps.clock(),
     };
     return deps.db.tx(async (tx) => {
@@ -38,7 +39,7 @@ export const createAdmin =
         return { password };
       }
       // somebody registered the address meanwhile
-      await grantRoles(tx, email, adminRoles);
+      await grantRoles(tx, email, adminRoles, deps.clock());
       return {};
     });
   };

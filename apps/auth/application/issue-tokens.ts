@@ -28,11 +28,11 @@ export interface SignedIn {
 export async function issueTokens(
   deps: Pick<Deps, "clock" | "secrets" | "accessTtlSeconds">,
   key: SigningKey,
-  { id, generation, userId, roles }: SessionHolder,
+  { id, generation, userId, roles, tokenVersion }: SessionHolder,
 ): Promise<Tokens> {
   const nowMs = deps.clock().getTime();
   const issuedAt = Math.floor(nowMs / 1000);
-  const accessToken = await new SignJWT({ sid: id, roles })
+  const accessToken = await new SignJWT({ sid: id, roles, ver: tokenVersion })
     .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: key.kid })
     .setIssuer(accessTokenIssuer)
     .setAudience(accessTokenAudience)

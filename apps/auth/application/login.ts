@@ -18,6 +18,7 @@ export const login =
     const matches = await deps.passwords.verify(input.password, known?.passwordHash ?? deps.passwords.decoy);
     if (!known || !matches) throw invalidCredentials();
     const { account, passwordHash } = known;
+    const { roles, tokenVersion } = account;
     if (!deps.passwords.isCurrent(passwordHash)) {
       await upgradePasswordHash(deps.db, account.id, passwordHash, await deps.passwords.hash(input.password));
     }
@@ -28,6 +29,6 @@ export const login =
     await insertSession(deps.db, session);
     return {
       account,
-      tokens: await issueTokens(deps, key, { ...session, generation: 1, roles: account.roles }),
+      tokens: await issueTokens(deps, key, { ...session, generation: 1, roles, tokenVersion }),
     };
   };

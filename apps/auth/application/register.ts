@@ -22,7 +22,8 @@ export const register =
     const key = await deps.keys.current();
     const passwordHash = await deps.passwords.hash(input.password);
     const createdAt = deps.clock();
-    const account: Account = { id: deps.newId("usr"), email, displayName, roles: ["customer"], createdAt };
+    const id = deps.newId("usr");
+    const account: Account = { id, email, displayName, roles: ["customer"], tokenVersion: 1, createdAt };
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await deps.db.tx(async (tx) => {
@@ -31,6 +32,7 @@ export const register =
       const data = { userId: account.id };
       await deps.announce(tx, { desc: UserRegisteredSchema, data, subject: account.id, sequence: 1 });
     });
-    const tokens = await issueTokens(deps, key, { ...session, generation: 1, roles: account.roles });
+    const { roles, tokenVersion } = account;
+    const tokens = await issueTokens(deps, key, { ...session, generation: 1, roles, tokenVersion });
     return { account, tokens };
   };

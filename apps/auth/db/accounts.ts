@@ -4,6 +4,7 @@ import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/state
 import type { Id } from "@mall/kernel/id";
 import { eq, sql } from "drizzle-orm";
 import type { Account, Role } from "../domain/account";
+import { type Recorded, recordedAt, revokeChanged } from "./revocations";
 
 type Row = typeof accounts.$inferSelect;
 
@@ -41,6 +42,7 @@ const insert = statement("insert_account", (p: Params<Row>) =>
       displayName: p.displayName,
       passwordHash: p.passwordHash,
       roles: p.roles,
+      tokenVersion: p.tokenVersion,
       createdAt: p.createdAt,
     })
     .onConflictDoNothing({ target: accounts.email })
@@ -74,12 +76,21 @@ export async function upgradePasswordHash(
   await replaceHash(session, { id, from, to });
 }
 
-const addRoles = sqlStatement<{ email: string; roles: string }, { id: string }>(
-  (p) => sql`update auth.accounts
-    set roles = (select array_agg(distinct role) from unnest(roles || string_to_array(${p.roles}, ',')) as role)
-    where email = ${p.email} returning id`,
+const addRoles = sqlStatement<{ email: string; roles: string } & Recorded, { id: string }>(
+  (p) => sql`with changed as (
+    update auth.accounts set token_version = token_version + 1,
+      roles = (select array_agg(distinct role) from unnest(roles || string_to_array(${p.roles}, ',')) as role)
+    where email = ${p.email} returning id, token_version
+  ) ${revokeChanged(p)}`,
 );
 
-/** Gives the account of a normalised address more roles; false when there is none. */
-export const grantRoles = async (session: Session, email: string, roles: readonly Role[]): Promise<boolean> =>
-  (await addRoles(session, { email, roles: roles.join(",") })).length === 1;
+/** Gives the account of a normalised address more roles, which its older tokens do not know; false when there is none. */
+export async function grantRoles(
+  session: Session,
+  email: string,
+  roles: readonly Role[],
+  now: Date,
+): Promise<boolean> {
+  const granted = await addRoles(session, { email, roles: roles.join(","), ...recordedAt(now) });
+  return granted.length === 1;
+}

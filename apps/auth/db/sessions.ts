@@ -5,6 +5,7 @@ import { type Id, uuidOf } from "@mall/kernel/id";
 import { and, eq, gt, isNull, sql } from "drizzle-orm";
 import type { Role } from "../domain/account";
 import type { SessionState } from "../domain/refresh-token";
+import { type Recorded, recordedAt, revokeEnded } from "./revocations";
 
 /** A session and whose it is, as a token tells it. */
 export interface SessionHolder {
@@ -12,6 +13,7 @@ export interface SessionHolder {
   generation: number;
   userId: Id<"usr">;
   roles: Role[];
+  tokenVersion: number;
 }
 
 interface NewSession {
@@ -56,6 +58,7 @@ const rotate = statement("rotate_session", (p: Params<RotateParams>) =>
       generation: sessions.generation,
       userId: sessions.userId,
       roles: accounts.roles,
+      tokenVersion: accounts.tokenVersion,
     }),
 );
 
@@ -73,7 +76,7 @@ export async function rotateSession(
 
 const select = statement("find_session", (p: Params<{ id: string }>) =>
   orm
-    .select({ session: sessions, roles: accounts.roles })
+    .select({ session: sessions, roles: accounts.roles, tokenVersion: accounts.tokenVersion })
     .from(sessions)
     .innerJoin(accounts, eq(accounts.id, sessions.userId))
     .where(eq(sessions.id, p.id)),
@@ -88,7 +91,7 @@ export async function findSession(
   if (!row) return undefined;
   const { generation, userId, rotatedAt, revokedAt, expiresAt } = row.session;
   return {
-    holder: { id, generation, userId, roles: row.roles as Role[] },
+    holder: { id, generation, userId, roles: row.roles as Role[], tokenVersion: row.tokenVersion },
     state: { generation, expiresAt, rotatedAt: rotatedAt ?? undefined, revokedAt: revokedAt ?? undefined },
   };
 }
@@ -96,19 +99,21 @@ export async function findSession(
 /** Why a session ended before its time. */
 export type RevokeReason = "LOGOUT" | "REUSE";
 
-const revoke = sqlStatement<{ id: string; reason: string; now: Date }, object>(
-  (p) => sql`update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
-    where id = ${p.id} and revoked_at is null`,
+const revoke = sqlStatement<{ id: string; reason: string } & Recorded, object>(
+  (p) => sql`with ended as (
+    update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
+    where id = ${p.id} and revoked_at is null returning id
+  ) ${revokeEnded(p)}`,
 );
 
-/** Ends a session; one that has ended already stays as it is. */
+/** Ends a session and revokes its access tokens; one that has ended already stays as it is. */
 export async function revokeSession(
   session: DbSession,
   id: Id<"ses">,
   reason: RevokeReason,
   now: Date,
 ): Promise<void> {
-  await revoke(session, { id: uuidOf(id), reason, now });
+  await revoke(session, { id: uuidOf(id), reason, ...recordedAt(now) });
 }
 
 const deleteExpired = sqlStatement<{ now: Date }, object>(

@@ -12,6 +12,8 @@ export interface Account {
   email: string;
   displayName: string;
   roles: Role[];
+  /** Goes up with each change that makes older access tokens stale. */
+  tokenVersion: number;
   createdAt: Date;
 }
 

@@ -12,6 +12,8 @@ export interface Host {
   url: string;
   /** host:port of gRPC, where the host has it. */
   grpc?: string;
+  /** Origin of each service, where these have addresses of their own. */
+  services?: Readonly<Record<ServiceName, string>>;
   /** The database it runs on; for what only an operator may do. */
   databaseUrl: string;
 }
@@ -98,9 +100,10 @@ async function manyProcesses(databaseUrl: string, bus: Env): Promise<{ host: Hos
   const ports = await freePorts(names.length * 2);
   const portOf = (name: ServiceName | "gateway") => ports[names.indexOf(name)]!;
   const grpcPortOf = (name: ServiceName | "gateway") => ports[names.length + names.indexOf(name)]!;
-  const urls = Object.fromEntries(
-    serviceNames.map((name) => [`${name.toUpperCase()}_URL`, `http://127.0.0.1:${portOf(name)}`]),
-  );
+  const services = Object.fromEntries(
+    serviceNames.map((name) => [name, `http://127.0.0.1:${portOf(name)}`]),
+  ) as Record<ServiceName, string>;
+  const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, services[name]]));
   const children = names.map((name) =>
     spawn(["bun", "apps/mall/start.ts"], {
       ...urls,
@@ -115,6 +118,7 @@ async function manyProcesses(databaseUrl: string, bus: Env): Promise<{ host: Hos
   const host = {
     url: `http://127.0.0.1:${portOf("gateway")}`,
     grpc: `127.0.0.1:${grpcPortOf("gateway")}`,
+    services,
     databaseUrl,
   };
   return { host, children };

@@ -1,0 +1,106 @@
+import { issueTokens } from "@mall/auth/application/issue-tokens";
+import { signingKeys } from "@mall/auth/application/signing-keys";
+import { derivedSecrets } from "@mall/kernel/crypto/derive";
+import { sealer } from "@mall/kernel/crypto/seal";
+import { openDb } from "@mall/kernel/db/client";
+import { baseEnv, parseEnv } from "@mall/kernel/env";
+import { serviceTokens } from "@mall/kernel/identity/service-token";
+import type { CallerName, ServiceName } from "@mall/kernel/topology";
+import { generateKeyPair } from "jose";
+import { buildMall } from "../mall";
+import { newAdmin } from "./command";
+import { type Host, host } from "./host";
+import { newUser, rest } from "./shop";
+
+const { MALL_MASTER_KEY } = parseEnv(baseEnv, {});
+
+/** The signing keys of the mall under test. */
+const keysOf = ({ databaseUrl }: Host, clock: () => Date) => {
+  const db = openDb({ url: databaseUrl, max: 1 });
+  return { db, keys: signingKeys({ db, clock, seal: sealer(MALL_MASTER_KEY, "auth/signing-keys") }) };
+};
+
+/** Access tokens of one user: one that expired a second ago, and a fresh one under another key of the same name. */
+async function brokenTokens(userId: `usr_${string}`): Promise<{ expired: string; forged: string }> {
+  const ttl = 900;
+  const clock = () => new Date();
+  const past = () => new Date(Date.now() - (ttl + 1) * 1000);
+  const { db, keys } = keysOf(await host(), clock);
+  const key = await keys.current();
+  await db.close();
+  const secrets = derivedSecrets(MALL_MASTER_KEY);
+  const holder = {
+    id: "ses_00000000000000000000000000",
+    generation: 1,
+    userId,
+    roles: ["customer", "admin"],
+    tokenVersion: 1,
+  } as const;
+  const sign = async (at: () => Date, privateKey: CryptoKey) => {
+    const deps = { clock: at, secrets, accessTtlSeconds: ttl };
+    const session = { ...holder, roles: [...holder.roles] };
+    return (await issueTokens(deps, { ...key, privateKey }, session)).accessToken;
+  };
+  const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
+  return { expired: await sign(past, key.privateKey), forged: await sign(clock, privateKey) };
+}
+
+/** A signed-in user with the role staff. */
+export async function newStaff(): Promise<{ token: string; id: string }> {
+  const { id, email, password } = await newUser();
+  const owner = openDb({ url: (await host()).databaseUrl, max: 1 });
+  await owner.sql`update auth.accounts set roles = '{customer,staff}' where email = ${email}`;
+  await owner.close();
+  const login = await rest<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
+    email,
+    password,
+  });
+  return { token: login.body.tokens.accessToken, id };
+}
+
+/** Everybody who knocks at the mall's doors, by their tokens; a guest has none. */
+export async function newCallers() {
+  const customer = await newUser();
+  const admin = await newAdmin();
+  return {
+    people: {
+      guest: undefined,
+      customer: customer.token,
+      staff: (await newStaff()).token,
+      admin: admin.token!,
+    },
+    ...(await brokenTokens(customer.id as `usr_${string}`)),
+  };
+}
+
+/** The token by which a service knows its caller. */
+export const serviceToken = (caller: CallerName, callee: ServiceName): Promise<string> =>
+  serviceTokens(MALL_MASTER_KEY, caller, () => new Date()).tokenFor(callee);
+
+/** Sends requests to services past the gateway, as another service would. */
+export interface Inside {
+  send(service: ServiceName, caller: CallerName, path: string, body: string): Promise<Response>;
+  close(): Promise<void>;
+}
+
+/**
+ * The inside of the mall under test: its processes where each has an address, else the same services built here on the
+ * same database, since one process and workerd show nothing but the gateway.
+ */
+export async function inside(): Promise<Inside> {
+  const { services, databaseUrl } = await host();
+  const built = services
+    ? undefined
+    : buildMall({ MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: databaseUrl });
+  const fetchOf = (service: ServiceName): ((request: Request) => Promise<Response>) =>
+    built ? built.apps.find(({ name }) => name === service)!.fetch : (request) => fetch(request);
+  return {
+    async send(service, caller, path, body) {
+      const token = await serviceToken(caller, service);
+      const headers = { "content-type": "application/json", "x-service-token": token };
+      const origin = services?.[service] ?? `http://${service}`;
+      return fetchOf(service)(new Request(`${origin}${path}`, { method: "POST", headers, body }));
+    },
+    close: async () => built?.close(),
+  };
+}
