@@ -1,6 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { fault } from "@mall/kernel/fault";
+import { clientHeaderNames } from "@mall/kernel/identity/client";
 import { problemResponse } from "@mall/kernel/problem";
 import type { Registry } from "@mall/kernel/registry/port";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
@@ -15,6 +16,7 @@ const stripped = [
   "upgrade",
   "x-user-id",
   "x-user-roles",
+  ...clientHeaderNames,
 ];
 
 const timeoutMs = 35_000;
@@ -28,12 +30,13 @@ export function edgeError(request: Request, error: ConnectError, requestId: stri
   return new Response(errorToJsonBytes(error, {}) as Uint8Array<ArrayBuffer>, { status, headers });
 }
 
-/** Sends a request on to the service that owns it, body unread. */
+/** Sends a request on to the service that owns it, body unread; `own` are headers that the gateway itself adds. */
 export async function forward(
   registry: Registry,
   service: ServiceName,
   request: Request,
   bodyBytesMax: number,
+  own?: Headers,
 ): Promise<Response> {
   const requestId = requestIdOf(request.headers);
   if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
@@ -43,6 +46,7 @@ export async function forward(
   const headers = new Headers(request.headers);
   for (const name of stripped) headers.delete(name);
   headers.set("x-request-id", requestId);
+  own?.forEach((value, name) => void headers.set(name, value));
   try {
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]);
     const response = await registry.fetch(service)(new Request(request, { headers, signal }));

@@ -1,20 +1,15 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { Registry } from "@mall/kernel/registry/port";
+import { addressKey } from "@mall/kernel/rpc/context";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import { serviceOfPackage } from "@mall/kernel/topology";
+import type { Introduce } from "./introduce";
 import { contract, routes } from "./routes";
 
 /** Request headers that go on to the service; the identity of services never comes from outside. */
-const forwarded = [
-  "authorization",
-  "idempotency-key",
-  "x-cart-secret",
-  "x-order-secret",
-  "traceparent",
-  "user-agent",
-];
+const forwarded = ["authorization", "idempotency-key", "x-cart-secret", "x-order-secret", "traceparent"];
 const returned = ["idempotent-replayed", "retry-after", "x-request-id"];
 
 const pick = (from: Headers, names: readonly string[]): Headers => {
@@ -38,15 +33,18 @@ function refusal(thrown: unknown): ConnectError {
  * gRPC at the edge. Trailers do not pass Bun's fetch, so unlike everything else a gRPC call is decoded here and goes
  * on through the registry's transport.
  */
-export const grpcProxy = (registry: Registry) => (router: ConnectRouter) => {
+export const grpcProxy = (registry: Registry, introduce: Introduce) => (router: ConnectRouter) => {
   const isPublic = new Set(routes.map((route) => route.rpcPath));
   for (const service of contract) {
-    const transport = registry.transport(serviceOfPackage(service.typeName)!);
+    const owner = serviceOfPackage(service.typeName)!;
+    const transport = registry.transport(owner);
     for (const method of service.methods) {
       if (!isPublic.has(`/${service.typeName}/${method.name}`)) continue;
       const call = async (message: never, context: HandlerContext) => {
         const header = pick(context.requestHeader, forwarded);
         header.set("x-request-id", requestIdOf(context.requestHeader));
+        const own = await introduce(owner, context.requestHeader, context.values.get(addressKey));
+        own.forEach((value, name) => void header.set(name, value));
         const timeoutMs = Math.min(context.timeoutMs() ?? limits.timeoutMs, limits.timeoutMsMax);
         const unary = method as DescMethodUnary;
         const response = await transport

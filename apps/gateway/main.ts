@@ -4,7 +4,6 @@ import { docsAsset } from "@mall/kernel/host/docs-assets";
 import { jsonLog } from "@mall/kernel/log";
 import { staticRegistry } from "@mall/kernel/registry/http";
 import { gatewayPort } from "@mall/kernel/topology";
-import { grpcProxy } from "./grpc";
 import { createGateway } from "./service";
 
 const { LOG_LEVEL } = parseEnv(baseEnv, process.env);
@@ -12,7 +11,7 @@ const registry = staticRegistry(process.env);
 const gateway = createGateway({ env: process.env, registry, docsAsset });
 const { port, grpcPort } = portsOf(process.env, gatewayPort);
 const http = serveHttp(gateway.fetch, port);
-const grpc = await serveGrpc(grpcProxy(registry), gateway.fetch, grpcPort);
+const grpc = await serveGrpc(gateway.grpcRoutes, gateway.fetch, grpcPort);
 jsonLog("gateway", LOG_LEVEL)("info", "listening", { port, grpcPort });
 onShutdown(async () => {
   grpc.stop();

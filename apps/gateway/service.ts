@@ -1,15 +1,19 @@
+import type { ConnectRouter } from "@connectrpc/connect";
 import openapi from "@mall/gen/openapi/mall.json";
 import { docsRoutes } from "@mall/kernel/docs";
 import { type EnvSource, parseEnv } from "@mall/kernel/env";
 import { healthRoutes, problemAnswers, type Readiness } from "@mall/kernel/http";
+import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { jsonLog } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
-import { serviceNames } from "@mall/kernel/topology";
-import { Hono } from "hono";
+import { type ServiceName, serviceNames } from "@mall/kernel/topology";
+import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import { secureHeaders } from "hono/secure-headers";
 import { gatewayEnv } from "./env";
 import { forward } from "./forward";
+import { grpcProxy } from "./grpc";
+import { type Introduce, introductions } from "./introduce";
 import { problemPage } from "./problems";
 import { routes } from "./routes";
 
@@ -46,6 +50,11 @@ const exposeHeaders = [
   ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"],
 ];
 
+/** What a host tells about the connection of a request. */
+interface Connection {
+  address?: string;
+}
+
 const webhookBytesMax = 256 * 1024;
 
 /** Origins that browsers may call from: the listed ones, or all while developing. */
@@ -70,11 +79,37 @@ function eventRoutes(app: Hono, registry: Registry): void {
   }
 }
 
+/** Every public RPC by its paths, sent on with an introduction of its client. */
+function rpcRoutes(app: Hono, registry: Registry, introduce: Introduce): void {
+  const patterns = new Map<string, { service: ServiceName; bodyBytesMax: number }>();
+  for (const { service, rpcPath, rest, bodyBytesMax } of routes) {
+    const send = async ({ req: { raw }, env }: Context) => {
+      const own = await introduce(service, raw.headers, (env as Connection).address);
+      return forward(registry, service, raw, bodyBytesMax, own);
+    };
+    app.on(["GET", "POST"], rpcPath, send);
+    if (!rest) continue;
+    app.on(rest.verb, rest.pattern, send);
+    patterns.set(rest.pattern, { service, bodyBytesMax });
+  }
+  // the owning service names the verbs that exist
+  for (const [pattern, { service, bodyBytesMax }] of patterns) {
+    app.all(pattern, (c) => forward(registry, service, c.req.raw, bodyBytesMax));
+  }
+}
+
+/** The edge of the mall as its host sees it. */
+export interface Gateway {
+  /** Answers a request that came over a connection from this address. */
+  fetch(request: Request, address?: string): Promise<Response>;
+  /** Registers every public RPC on the router of the HTTP/2 port. */
+  grpcRoutes(router: ConnectRouter): void;
+}
+
 /** The edge of the mall: routing, CORS, security headers, limits, documents. It never decodes a body. */
-export function createGateway({ env: source, registry, docsAsset, ready }: GatewayResources): {
-  fetch(request: Request): Promise<Response>;
-} {
+export function createGateway({ env: source, registry, docsAsset, ready }: GatewayResources): Gateway {
   const env = parseEnv(gatewayEnv, source);
+  const introduce = introductions(serviceTokens(env.MALL_MASTER_KEY, "gateway", () => new Date()));
   const app = new Hono();
   app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin" }));
   app.use(
@@ -95,18 +130,10 @@ export function createGateway({ env: source, registry, docsAsset, ready }: Gatew
   eventRoutes(app, registry);
   // raw and unread: the provider's signature is over the bytes, and the payment service checks it
   app.post("/webhooks/payments/:provider", (c) => forward(registry, "payment", c.req.raw, webhookBytesMax));
-  const patterns = new Map<string, { service: (typeof routes)[number]["service"]; bodyBytesMax: number }>();
-  for (const { service, rpcPath, rest, bodyBytesMax } of routes) {
-    const send = (c: { req: { raw: Request } }) => forward(registry, service, c.req.raw, bodyBytesMax);
-    app.on(["GET", "POST"], rpcPath, send);
-    if (!rest) continue;
-    app.on(rest.verb, rest.pattern, send);
-    patterns.set(rest.pattern, { service, bodyBytesMax });
-  }
-  // the owning service names the verbs that exist
-  for (const [pattern, { service, bodyBytesMax }] of patterns) {
-    app.all(pattern, (c) => forward(registry, service, c.req.raw, bodyBytesMax));
-  }
+  rpcRoutes(app, registry, introduce);
   problemAnswers(app, jsonLog("gateway", env.LOG_LEVEL));
-  return { fetch: async (request) => app.fetch(request) };
+  return {
+    fetch: async (request, address) => app.fetch(request, { address }),
+    grpcRoutes: grpcProxy(registry, introduce),
+  };
 }

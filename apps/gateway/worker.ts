@@ -33,7 +33,8 @@ function gatewayOf(env: WorkerEnv): Gateway {
 }
 
 export default {
-  fetch: (request: Request, env: WorkerEnv): Promise<Response> => gatewayOf(env).fetch(request),
+  fetch: (request: Request, env: WorkerEnv): Promise<Response> =>
+    gatewayOf(env).fetch(request, request.headers.get("cf-connecting-ip") ?? undefined),
 
   /** One cron trigger for the mall: lets every service do what is due. */
   scheduled(_event: unknown, env: WorkerEnv, context: ExecutionContext): void {

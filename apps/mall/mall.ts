@@ -1,10 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { Client, ConnectRouter } from "@connectrpc/connect";
+import type { Client } from "@connectrpc/connect";
 import { bunPasswords } from "@mall/auth/password/bun";
 import { createAuthService } from "@mall/auth/service";
 import { createCartService } from "@mall/cart/service";
 import { createCheckoutService } from "@mall/checkout/service";
-import { createGateway } from "@mall/gateway/service";
+import { createGateway, type Gateway } from "@mall/gateway/service";
 import type { MallApp, Resources } from "@mall/kernel/app";
 import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
 import { bunResources, hostBus } from "@mall/kernel/host/bun";
@@ -34,9 +34,7 @@ export const creators: Record<ServiceName, (resources: Resources) => MallApp> = 
 export interface Mall {
   apps: MallApp[];
   resourcesOf(name: ServiceName): Resources;
-  gateway: { fetch(request: Request): Promise<Response> };
-  /** Registers every RPC of every service on a gRPC router. */
-  grpcRoutes(router: ConnectRouter): void;
+  gateway: Gateway;
   /** Hands an event to its consumer as if the bus had brought it. Throws Error for a consumer that does not exist. */
   handle(consumer: string, event: unknown): Promise<void>;
   /** A client of a service in the name of the command line. */
@@ -72,9 +70,6 @@ export function buildMall(env: EnvSource): Mall {
     apps,
     resourcesOf: (name) => resources.get(name)!,
     gateway: createGateway({ env, registry, docsAsset, ready: () => readiness(apps) }),
-    grpcRoutes: (router) => {
-      for (const app of apps) app.rpc.routes(router);
-    },
     handle: async (consumer, event) => {
       const app = apps.find(({ name }) => name === consumer);
       if (!app) throw new Error(`there is no service ${consumer}`);

@@ -9,7 +9,7 @@ export async function serveMall(mall: Mall, env: EnvSource) {
   const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
   const { port, grpcPort } = portsOf(env, gatewayPort);
   const http = serveHttp(mall.gateway.fetch, port);
-  const grpc = await serveGrpc(mall.grpcRoutes, mall.gateway.fetch, grpcPort);
+  const grpc = await serveGrpc(mall.gateway.grpcRoutes, mall.gateway.fetch, grpcPort);
   await Promise.all(mall.apps.map((app) => app.listen()));
   const stopSweeps = startSweeps(mall.apps, SWEEP_INTERVAL_MS, jsonLog("mall", LOG_LEVEL));
   return {

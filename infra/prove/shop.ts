@@ -46,8 +46,8 @@ export interface Shop extends Browser {
   guest(lines: readonly Line[], coupon?: string): Promise<CartRef>;
   /** Body of PlaceOrder; without a card it is paid later. */
   order(cartId: string, card?: Card): Json;
-  /** Buys a cart, insisting, until the mall says how it ended. */
-  buy(cart: CartRef, card: Card, options: CallOptions & { key: string }): Promise<Purchase>;
+  /** Buys a cart, insisting, until the mall says how it ended; without a card it is paid later. */
+  buy(cart: CartRef, card: Card | undefined, options: CallOptions & { key: string }): Promise<Purchase>;
   /** Waits until a checkout has an end or waits for its customer. */
   outcome(checkoutId: string, as: Identity): Promise<string>;
 }

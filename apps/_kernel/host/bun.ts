@@ -1,5 +1,5 @@
 import { createServer } from "node:http2";
-import type { ConnectRouter } from "@connectrpc/connect";
+import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { getRequestListener } from "@hono/node-server";
 import type { MallApp, Resources } from "../app";
@@ -12,10 +12,12 @@ import { baseEnv, type EnvSource, parseEnv } from "../env";
 import { errorFields, jsonLog, type Log } from "../log";
 import { staticRegistry } from "../registry/http";
 import type { Registry } from "../registry/port";
+import { addressKey } from "../rpc/context";
 import { limits } from "../rpc/limits";
 import { type ServiceName, services } from "../topology";
 
-type Fetch = (request: Request) => Promise<Response>;
+/** Answers a request that came over a connection from this address. */
+type Fetch = (request: Request, address?: string) => Promise<Response>;
 
 /** The bus of a process where that takes more than fetch; opens no connection before it is used. */
 export function hostBus(env: EnvSource): EventBus | undefined {
@@ -70,7 +72,7 @@ export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
   return Bun.serve({
     port,
     hostname,
-    fetch,
+    fetch: (request, server) => fetch(request, server.requestIP(request)?.address),
     development: false,
     maxRequestBodySize: limits.importBytesMax,
     idleTimeout: 65,
@@ -85,8 +87,15 @@ export function serveGrpc(
   hostname = "0.0.0.0",
 ) {
   // Bun.serve refuses the Response that the listener would put in the place of the global one
-  const listener = getRequestListener(fallback, { overrideGlobalObjects: false });
-  const handler = connectNodeAdapter({ routes, fallback: listener as never });
+  const listener = getRequestListener(
+    (request, { incoming }) => fallback(request, incoming.socket.remoteAddress),
+    { overrideGlobalObjects: false },
+  );
+  const handler = connectNodeAdapter({
+    routes,
+    fallback: listener as never,
+    contextValues: (request) => createContextValues().set(addressKey, request.socket.remoteAddress),
+  });
   const server = createServer(handler);
   return new Promise<{ port: number; stop(): void }>((resolve, reject) => {
     server.once("error", reject);

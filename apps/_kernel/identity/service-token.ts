@@ -63,9 +63,9 @@ export function serviceTokens(
     reaching === "event"
       ? listensTo(listeners, self, caller)
       : self in services && mayCall(caller, self as ServiceName);
-  const keys = new Map<CallerName, ReturnType<typeof keyPair>>();
-  const keysOf = (caller: CallerName) => {
-    const found = keys.get(caller) ?? keyPair(masterKey, caller);
+  const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>>();
+  const keysOf = async (caller: CallerName) => {
+    const found = keys.get(caller) ?? (await keyPair(masterKey, caller));
     keys.set(caller, found);
     return found;
   };

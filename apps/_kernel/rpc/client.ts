@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { fault, faultInfo } from "../fault";
+import { setClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
 import type { Registry } from "../registry/port";
 import { type ServiceName, serviceOfPackage } from "../topology";
@@ -20,6 +21,7 @@ async function callHeaders(
   const request = currentRequest.getStore();
   if (!request) return header;
   header.set("x-request-id", request.requestId);
+  setClient(header, request.client);
   if (request.traceparent) header.set("traceparent", request.traceparent);
   if (request.authorization) header.set("authorization", request.authorization);
   if (request.actor.cartSecret) header.set("x-cart-secret", request.actor.cartSecret);

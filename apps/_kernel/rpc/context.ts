@@ -1,10 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createContextKey } from "@connectrpc/connect";
 import type { Actor } from "../identity/actor";
+import type { RemoteClient } from "../identity/client";
 
 /** What travels with a request through every hop. */
 export interface RequestContext {
   readonly actor: Actor;
+  /** Where the request entered the mall from; empty unless the gateway or a service told. */
+  readonly client: RemoteClient;
   /** UUID of the request; one for the whole chain of calls. */
   readonly requestId: string;
   /** W3C trace context, forwarded unchanged. */
@@ -20,9 +23,12 @@ export const currentRequest = new AsyncLocalStorage<RequestContext | undefined>(
 
 /** Context value with the request's context; set by the gate before anything else runs. */
 export const requestKey = createContextKey<RequestContext>(
-  { actor: {}, requestId: "" },
+  { actor: {}, client: {}, requestId: "" },
   { description: "request" },
 );
+
+/** Address of the connection that a call came over, where the host tells it. */
+export const addressKey = createContextKey<string | undefined>(undefined, { description: "address" });
 
 /** HTTP status of success that a handler chose over the contract's (201 → 200 or 202). */
 export const statusKey = createContextKey<number>(0, { description: "status" });

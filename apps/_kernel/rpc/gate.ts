@@ -3,6 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { fault } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
+import { clientIn, type RemoteClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
 import { requestKey, responseKey } from "./context";
@@ -16,19 +17,26 @@ export interface GateDeps {
   clock: () => Date;
 }
 
-async function actorOf(deps: GateDeps, header: Headers): Promise<Actor> {
+/**
+ * Who calls, and from where. The gateway speaks for its client only: its token makes the headers about the client
+ * believed, and it is no actor itself.
+ */
+async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor; client: RemoteClient }> {
   const authorization = header.get("authorization");
   const serviceToken = header.get("x-service-token");
   const bearer = authorization === null ? undefined : /^Bearer +([^ ]+)$/i.exec(authorization)?.[1];
   if (authorization !== null && !bearer) {
     throw fault("unauthenticated", "UNAUTHENTICATED", "The Authorization header must be: Bearer <token>.");
   }
-  return {
-    user: bearer ? await deps.verifyAccessToken(bearer) : undefined,
-    service: serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined,
+  const user = bearer ? await deps.verifyAccessToken(bearer) : undefined;
+  const service = serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined;
+  const actor = {
+    user,
+    service: service === "gateway" ? undefined : service,
     cartSecret: header.get("x-cart-secret") ?? undefined,
     orderSecret: header.get("x-order-secret") ?? undefined,
   };
+  return { actor, client: service ? clientIn(header) : {} };
 }
 
 /**
@@ -52,10 +60,11 @@ export const requestGate =
   async (context: HandlerContext): Promise<void> => {
     const header = context.requestHeader;
     context.values.set(responseKey, context);
-    const actor = await actorOf(deps, header);
+    const { actor, client } = await callerOf(deps, header);
     const remainingMs = context.timeoutMs();
     context.values.set(requestKey, {
       actor,
+      client,
       requestId: requestIdOf(header),
       traceparent: header.get("traceparent") ?? undefined,
       authorization: header.get("authorization") ?? undefined,

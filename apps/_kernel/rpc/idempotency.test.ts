@@ -83,7 +83,7 @@ function service(key = masterKey) {
     gate: async (context) => {
       context.values.set(responseKey, context);
       const actor = JSON.parse(context.requestHeader.get("x-actor") ?? "{}") as Actor;
-      context.values.set(requestKey, { actor, requestId: crypto.randomUUID() });
+      context.values.set(requestKey, { actor, client: {}, requestId: crypto.randomUUID() });
     },
     interceptors: [answers.interceptor],
     log: () => {},

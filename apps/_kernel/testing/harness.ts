@@ -7,6 +7,7 @@ import { type Db, openDb } from "../db/client";
 import type { EnvSource } from "../env";
 import { idGenerator } from "../id";
 import { accessTokenAudience, accessTokenIssuer } from "../identity/access-token";
+import { type RemoteClient, setClient } from "../identity/client";
 import { serviceTokens } from "../identity/service-token";
 import { inProcessRegistry } from "../registry/in-process";
 import { type CallerName, type ServiceName, serviceNames } from "../topology";
@@ -32,6 +33,8 @@ export interface As {
   cartSecret?: string;
   orderSecret?: string;
   idempotencyKey?: string;
+  /** Where the caller comes from, as the gateway tells it. */
+  client?: RemoteClient;
 }
 
 export interface Harness {
@@ -100,8 +103,9 @@ export async function harness(
   const headers = async (as: As) => {
     const header = new Headers();
     if (as.user) header.set("authorization", `Bearer ${await auth.token(as.user)}`);
-    if (as.service)
-      header.set("x-service-token", await serviceTokens(masterKey, as.service, clock).tokenFor(name));
+    const service = as.service ?? (as.client ? "gateway" : undefined);
+    if (service) header.set("x-service-token", await serviceTokens(masterKey, service, clock).tokenFor(name));
+    setClient(header, as.client ?? {});
     if (as.cartSecret) header.set("x-cart-secret", as.cartSecret);
     if (as.orderSecret) header.set("x-order-secret", as.orderSecret);
     if (as.idempotencyKey) header.set("idempotency-key", as.idempotencyKey);

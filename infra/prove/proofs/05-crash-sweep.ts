@@ -54,27 +54,19 @@ async function prepare(context: Context, goods: Goods, scenario: Scenario, name:
   const { shop } = context;
   const keys = context.random.fork(name);
   const cart = await shop.guest([{ variantId: goods.id, quantity: keys.int(1, 3) }], coupon);
-  const place = (card?: "good" | "declined") => [
-    ...(["POST", "/v1/checkouts", shop.order(cart.cartId, card)] as const),
-    { as: cart, key: keys.uuid() },
-  ];
-  type Request = Parameters<typeof shop.call>;
-  const once = (...request: Request) => ({ cart, go: () => shop.call(...request) });
-  if (scenario === "buy") return once(...(place("good") as unknown as Request));
-  if (scenario === "buy, declined") return once(...(place("declined") as unknown as Request));
-  const placed = await shop.insist(
-    ...(place(scenario === "cancel paid" ? "good" : undefined) as unknown as Request),
-  );
-  must(placed.status === 201, () => `${name}: the order was answered ${placed.status} ${placed.text}`);
-  const { checkout, order, orderSecret } = placed.body as unknown as {
-    checkout: { id: string };
-    order: { id: string };
-    orderSecret: string;
-  };
+  const once = (...request: Parameters<typeof shop.call>) => ({ cart, go: () => shop.call(...request) });
+  const place = (card: "good" | "declined") =>
+    once("POST", "/v1/checkouts", shop.order(cart.cartId, card), { as: cart, key: keys.uuid() });
+  if (scenario === "buy") return place("good");
+  if (scenario === "buy, declined") return place("declined");
+  const card = scenario === "cancel paid" ? "good" : undefined;
+  const placed = await shop.buy(cart, card, { key: keys.uuid() });
+  must(placed.kind !== "refused", () => `${name}: the order was answered ${placed.status} ${placed.text}`);
+  const { checkoutId, orderId, orderSecret } = placed;
   if (scenario === "cancel paid" || scenario === "cancel unpaid")
-    return once("POST", `/v1/orders/${order.id}/cancel`, {}, { as: { orderSecret } });
+    return once("POST", `/v1/orders/${orderId}/cancel`, {}, { as: { orderSecret } });
   const { payment } = shop.order(cart.cartId, scenario === "pay" ? "good" : "declined");
-  return once("POST", `/v1/checkouts/${checkout.id}/pay`, { payment }, { as: cart, key: keys.uuid() });
+  return once("POST", `/v1/checkouts/${checkoutId}/pay`, { payment }, { as: cart, key: keys.uuid() });
 }
 
 /** Kills all processes of a victim at once and waits until they answer again. */

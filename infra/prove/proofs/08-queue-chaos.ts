@@ -30,14 +30,9 @@ const parts = [[100, 200, 300], [50, 50], ["rest"], [400, "rest"]] as const;
 async function placed(context: Context, goods: Goods, dice: Random, card?: "good") {
   const { shop } = context;
   const cart = await shop.guest([{ variantId: goods.id, quantity: 1 }]);
-  const answer = await shop.insist<{ order: { id: string }; orderSecret: string }>(
-    "POST",
-    "/v1/checkouts",
-    shop.order(cart.cartId, card),
-    { as: cart, key: dice.uuid() },
-  );
-  must(answer.status === 201, () => `placing an order answered ${answer.status} ${answer.text}`);
-  return { orderId: answer.body.order.id, as: { orderSecret: answer.body.orderSecret } };
+  const bought = await shop.buy(cart, card, { key: dice.uuid() });
+  must(bought.kind !== "refused", () => `placing an order answered ${bought.status} ${bought.text}`);
+  return { orderId: bought.orderId, as: { orderSecret: bought.orderSecret } };
 }
 
 /** Registers, cancels and refunds; what this announces is not delivered yet. */
