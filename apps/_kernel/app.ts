@@ -2,6 +2,9 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Client, Interceptor } from "@connectrpc/connect";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
+import { type Audit, auditSeal, createAudit } from "./audit/record";
+import { auditRefusals } from "./audit/refusal";
+import { createSealer } from "./audit/sealer";
 import { type Consumer, consume } from "./bus/consume";
 import { deadLettersOf } from "./bus/dead-letters";
 import { localBus } from "./bus/local";
@@ -54,6 +57,7 @@ export interface Kernel {
   /** Events for a statement that announces them itself; who listens gets them by the next scheduled relay. */
   readonly eventRows: EventRows;
   readonly answers: Answers;
+  readonly audit: Audit;
   readonly secrets: DerivedSecrets;
   readonly serviceTokens: ServiceTokens;
   /** Authenticated encryption for one purpose of this service. */
@@ -157,6 +161,14 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
       ttlSeconds: env.IDEMPOTENCY_TTL_SECONDS,
       log,
     }),
+    audit: createAudit({
+      service: name,
+      db: resources.db,
+      clock,
+      seal: auditSeal(name, env.MALL_MASTER_KEY),
+      background: (work) => resources.background(work),
+      log,
+    }),
   };
 }
 
@@ -237,8 +249,18 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   );
   const rpc = createRpcServer({
     implementations: parts.implementations,
-    gate: requestGate({ verifyAccessToken, serviceTokens: kernel.serviceTokens, clock: kernel.clock }),
-    interceptors: [validation, ...(parts.admission ? [parts.admission] : []), kernel.answers.interceptor],
+    gate: requestGate({
+      verifyAccessToken,
+      serviceTokens: kernel.serviceTokens,
+      clock: kernel.clock,
+      audit: kernel.audit,
+    }),
+    interceptors: [
+      validation,
+      ...(parts.admission ? [parts.admission] : []),
+      kernel.answers.interceptor,
+      auditRefusals(kernel.audit),
+    ],
     log,
   });
   const app = new Hono();
@@ -251,6 +273,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const own = parts.sweep;
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
+    createSealer(kernel.name, kernel.env.MALL_MASTER_KEY, kernel.db),
     ...(own ? [() => own()] : []),
     async () => void (await kernel.answers.clean()),
     cleaning(kernel),

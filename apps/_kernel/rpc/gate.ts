@@ -1,10 +1,11 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import { fault } from "../fault";
+import type { Audit } from "../audit/record";
+import { fault, faultInfo } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import { clientIn, type RemoteClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
-import { requestKey, responseKey } from "./context";
+import { currentRequest, type RequestContext, requestKey, responseKey } from "./context";
 import { enforcePolicy } from "./policy";
 import { requestIdOf } from "./request-id";
 
@@ -12,6 +13,7 @@ export interface GateDeps {
   verifyAccessToken: VerifyAccessToken;
   serviceTokens: ServiceTokens;
   clock: () => Date;
+  audit: Pick<Audit, "refused">;
 }
 
 /**
@@ -36,6 +38,13 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
   return { actor, client: service ? clientIn(header) : {} };
 }
 
+/** Somebody known who tries what they may not is an event; a stranger is told to sign in, and that is all. */
+async function writeDown(audit: GateDeps["audit"], request: RequestContext, action: string, error: unknown) {
+  const reason = faultInfo(error)?.reason;
+  if (!reason || !(request.actor.user || request.actor.service)) return;
+  await currentRequest.run(request, () => audit.refused({ action, reason }));
+}
+
 /**
  * Runs before a body is read, on every surface: authentication, then policy. A present but invalid token is
  * UNAUTHENTICATED even on public methods.
@@ -47,13 +56,19 @@ export const requestGate =
     context.values.set(responseKey, context);
     const { actor, client } = await callerOf(deps, header);
     const remainingMs = context.timeoutMs();
-    context.values.set(requestKey, {
+    const request: RequestContext = {
       actor,
       client,
       requestId: requestIdOf(header),
       traceparent: header.get("traceparent") ?? undefined,
       authorization: header.get("authorization") ?? undefined,
       deadlineMs: remainingMs === undefined ? undefined : deps.clock().getTime() + remainingMs,
-    });
-    enforcePolicy(context.method, actor);
+    };
+    context.values.set(requestKey, request);
+    try {
+      enforcePolicy(context.method, actor);
+    } catch (error) {
+      await writeDown(deps.audit, request, context.method.name, error);
+      throw error;
+    }
   };
