@@ -19,7 +19,7 @@ const request = (over: Partial<RequestContext> = {}): RequestContext => ({
 
 describe("an event", () => {
   test("tells who did what to what, from where, in which request", async () => {
-    const user = { id: "usr_1", roles: [], sessionId: "ses_1" } as const;
+    const user = { id: "usr_1", roles: [], sessionId: "ses_1", tokenVersion: 1 } as const;
     const asked = request({ actor: { user, service: "checkout" } });
     const entry = { action: "Refund", subject: "pay_1", metadata: { amountMinor: 12 } };
     await currentRequest.run(asked, () => world.db.tx((tx) => world.auditOn(world.db).record(tx, entry)));
@@ -127,10 +127,13 @@ describe("a refusal", () => {
   test("that cannot be written at all is logged, and nobody waits for a thousand of them", async () => {
     const away = { tx: () => new Promise(() => {}) } as unknown as Db;
     const audit = world.auditOn(away);
-    const startedMs = performance.now();
+    let isFirstAnswered = false;
     const flood = Array.from({ length: 1000 }, () => audit.refused({ action: "Login", reason: "X" }));
+    void flood[0]!.then(() => {
+      isFirstAnswered = true;
+    });
     await Promise.all(flood.slice(300));
-    expect(performance.now() - startedMs).toBeLessThan(900);
+    expect(isFirstAnswered).toBe(false);
     expect(world.lines.filter((line) => line === "a refusal is not in the audit log")).toHaveLength(798);
     await Promise.all(flood);
   });

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, type ConnectRouter, createClient, createRouterTransport } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { MallApp, Resources } from "../app";
+import { type AuditEvent, type AuditFilter, listAudit } from "../audit/list";
 import { type Db, openDb } from "../db/client";
 import type { EnvSource } from "../env";
 import { idGenerator } from "../id";
@@ -45,6 +46,8 @@ export interface Harness {
   client<S extends DescService>(desc: S, as?: As): Client<S>;
   /** Headers of a caller, for requests to app.fetch. */
   headers(as: As): Promise<Headers>;
+  /** Events of the service's audit log, newest first. */
+  audit(filter?: Partial<AuditFilter>): Promise<AuditEvent[]>;
   stop(): Promise<void>;
 }
 
@@ -117,6 +120,7 @@ export async function harness(
           return app.rpc.transport.unary(method, signal, timeoutMs, merged, input, values);
         },
       }),
+    audit: (filter) => listAudit(name, masterKey, db, { limit: 100, ...filter }),
     async stop() {
       await db.close();
       await database.drop();
