@@ -3,7 +3,7 @@ import type { SigningKeys } from "./application/signing-keys";
 import type { Passwords } from "./password/port";
 
 /** What the auth service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets"> {
+export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets" | "audit"> {
   passwords: Passwords;
   keys: SigningKeys;
   accessTtlSeconds: number;

@@ -29,7 +29,8 @@ async function admitted(headers: Record<string, string>) {
   });
   const serviceTokens = tokensOf("product");
   const verifyAccessToken = () => Promise.reject(new Error("nobody signed in"));
-  await requestGate({ verifyAccessToken, serviceTokens, policy: policyCopy, clock })(context);
+  const audit = { refused: async () => {} };
+  await requestGate({ verifyAccessToken, serviceTokens, policy: policyCopy, clock, audit })(context);
   return context.values.get(requestKey);
 }
 

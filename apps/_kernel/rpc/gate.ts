@@ -1,12 +1,13 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { fault } from "../fault";
+import type { Audit } from "../audit/record";
+import { fault, faultInfo } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import { clientIn, type RemoteClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
-import { requestKey, responseKey } from "./context";
+import { currentRequest, type RequestContext, requestKey, responseKey } from "./context";
 import { checkUser, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
 import { requestIdOf } from "./request-id";
 
@@ -15,6 +16,7 @@ export interface GateDeps {
   serviceTokens: ServiceTokens;
   policy: PolicySource;
   clock: () => Date;
+  audit: Pick<Audit, "refused">;
 }
 
 /**
@@ -37,6 +39,13 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
     orderSecret: header.get("x-order-secret") ?? undefined,
   };
   return { actor, client: service ? clientIn(header) : {} };
+}
+
+/** Somebody known who tries what they may not is an event; a stranger is told to sign in, and that is all. */
+async function writeDown(audit: GateDeps["audit"], request: RequestContext, action: string, error: unknown) {
+  const reason = faultInfo(error)?.reason;
+  if (!reason || !(request.actor.user || request.actor.service)) return;
+  await currentRequest.run(request, () => audit.refused({ action, reason }));
 }
 
 /**
@@ -62,13 +71,19 @@ export const requestGate =
     context.values.set(responseKey, context);
     const { actor, client } = await callerOf(deps, header);
     const remainingMs = context.timeoutMs();
-    context.values.set(requestKey, {
+    const request: RequestContext = {
       actor,
       client,
       requestId: requestIdOf(header),
       traceparent: header.get("traceparent") ?? undefined,
       authorization: header.get("authorization") ?? undefined,
       deadlineMs: remainingMs === undefined ? undefined : deps.clock().getTime() + remainingMs,
-    });
-    await decide(deps, context.method, actor);
+    };
+    context.values.set(requestKey, request);
+    try {
+      await decide(deps, context.method, actor);
+    } catch (error) {
+      await writeDown(deps.audit, request, context.method.name, error);
+      throw error;
+    }
   };
