@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AuthService, type Tokens } from "@mall/gen/mall/auth/v1/auth_pb";
+import { PolicyService, RuleEffect } from "@mall/gen/mall/auth/v1/policy_pb";
 import type { Resources } from "@mall/kernel/app";
 import { asCommand } from "@mall/kernel/rpc/context";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
@@ -125,6 +126,38 @@ describe("the audit log tells", () => {
       .logout({}, bearer(tokens))
       .catch(() => {});
     expect(await eventsAbout(sessionId)).toEqual([`Logout ok ${userId}`]);
+  });
+
+  test("each change of the policy, and none that was refused", async () => {
+    const { userId } = await someone();
+    const policy = mall.client(PolicyService, { service: "mall" });
+    mall.clock.advance(1);
+    const since = mall.clock();
+    const rule = { name: "quiet", effect: RuleEffect.DENY, pattern: "/v1/orders/**" };
+    const changes: (() => Promise<unknown>)[] = [
+      () => policy.setRole({ name: "packer", permissions: ["stock.adjust"] }),
+      () => policy.setRule(rule),
+      () => policy.deleteRule({ name: rule.name }),
+      () => failed(policy.deleteRule({ name: rule.name })),
+      () => policy.deleteRole({ name: "packer" }),
+      () => policy.blockUser({ userId }),
+      () => policy.unblockUser({ userId }),
+    ];
+    for (const change of changes) {
+      await change();
+      mall.clock.advance(1);
+    }
+    const events = (await mall.audit({ since })).reverse();
+    expect(
+      events.map(({ action, outcome, actor, subject }) => [action, outcome, actor.kind, subject]),
+    ).toEqual([
+      ["SetRole", "ok", "command", "packer"],
+      ["SetRule", "ok", "command", "quiet"],
+      ["DeleteRule", "ok", "command", "quiet"],
+      ["DeleteRole", "ok", "command", "packer"],
+      ["BlockUser", "ok", "command", userId],
+      ["UnblockUser", "ok", "command", userId],
+    ]);
   });
 
   test("who became an administrator by command, new or known", async () => {
