@@ -28,8 +28,9 @@ async function admitted(headers: Record<string, string>) {
     contextValues: createContextValues(),
   });
   const serviceTokens = tokensOf("product");
+  const verifyApiKey = () => Promise.reject(new Error("no machine"));
   const verifyAccessToken = () => Promise.reject(new Error("nobody signed in"));
-  await requestGate({ verifyAccessToken, serviceTokens, policy: policyCopy, clock })(context);
+  await requestGate({ verifyAccessToken, verifyApiKey, serviceTokens, policy: policyCopy, clock })(context);
   return context.values.get(requestKey);
 }
 

@@ -3,15 +3,17 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { fault } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
+import { isApiKey, type VerifyApiKey } from "../identity/api-key";
 import { clientIn, type RemoteClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
 import { requestKey, responseKey } from "./context";
-import { checkUser, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
+import { checkIdentity, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
 import { requestIdOf } from "./request-id";
 
 export interface GateDeps {
   verifyAccessToken: VerifyAccessToken;
+  verifyApiKey: VerifyApiKey;
   serviceTokens: ServiceTokens;
   policy: PolicySource;
   clock: () => Date;
@@ -28,10 +30,12 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
   if (authorization !== null && !bearer) {
     throw fault("unauthenticated", "UNAUTHENTICATED", "The Authorization header must be: Bearer <token>.");
   }
-  const user = bearer ? await deps.verifyAccessToken(bearer) : undefined;
+  const apiKey = bearer && isApiKey(bearer) ? await deps.verifyApiKey(bearer) : undefined;
+  const user = bearer && !apiKey ? await deps.verifyAccessToken(bearer) : undefined;
   const service = serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined;
   const actor = {
     user,
+    apiKey,
     service: service === "gateway" ? undefined : service,
     cartSecret: header.get("x-cart-secret") ?? undefined,
     orderSecret: header.get("x-order-secret") ?? undefined,
@@ -46,7 +50,7 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
 async function decide(deps: GateDeps, method: DescMethod, actor: Actor): Promise<void> {
   if (actor.service) return enforcePolicy(method, actor);
   const policy = await deps.policy();
-  if (policy) checkUser(actor, policy);
+  if (policy) checkIdentity(actor, policy);
   else if (!isPublicRead(method)) throw policyUnknown();
   enforcePolicy(method, actor, policy);
 }
