@@ -128,6 +128,35 @@ export const blockedUsers = auth.table("blocked_users", {
   blockedAt: instant("blocked_at").notNull(),
 });
 
+/** Keys of machines. A secret has 256 random bits, so its plain digest tells nothing about it. */
+export const apiKeys = auth.table(
+  "api_keys",
+  {
+    id: idColumn("key")("id").primaryKey(),
+    userId: idColumn("usr")("user_id")
+      .notNull()
+      .references(() => accounts.id),
+    name: text("name").notNull(),
+    /** The part of the key by which it is found and shown. */
+    prefix: text("prefix").notNull().unique(),
+    scopes: text("scopes").array().notNull(),
+    /** SHA-256 of the secret. */
+    secretHash: bytea("secret_hash").notNull(),
+    /** That of the secret before, and until when it is still good. */
+    previousHash: bytea("previous_hash"),
+    previousUntil: instant("previous_until"),
+    createdAt: instant("created_at").notNull(),
+    expiresAt: instant("expires_at").notNull(),
+    lastUsedAt: instant("last_used_at"),
+    revokedAt: instant("revoked_at"),
+  },
+  (t) => [
+    index("api_keys_by_user").on(t.userId, t.id),
+    check("api_keys_scopes", sql`cardinality(${t.scopes}) > 0`),
+    check("api_keys_previous", sql`(${t.previousHash} is null) = (${t.previousUntil} is null)`),
+  ],
+);
+
 /** Public half of a signing key, as /.well-known/jwks.json shows it. */
 export interface PublicKeyRow {
   kty: string;

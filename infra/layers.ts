@@ -155,7 +155,10 @@ const layers: readonly Layer[] = [
   },
   {
     files: new RegExp(`^${service}/service\\.ts$`),
-    may: ["own:*", "kernel:*", "lib:*", "gen:openapi/own", "db:migrations/own/*", ...neighbours],
+    may: [
+      ...["own:*", "kernel:*", "lib:*", "gen:openapi/own", "gen:permissions.json", "db:migrations/own/*"],
+      ...neighbours,
+    ],
     never: ["lib:hono*", "lib:node:*", ...database, ...hosts],
     lesson:
       "service.ts wires its own service on whatever a host plugs in: it knows no other service, no driver of one runtime and no SQL.",
@@ -195,9 +198,9 @@ const layers: readonly Layer[] = [
   },
   {
     files: /^apps\/_kernel\//,
-    may: ["own:*", "gen:common/*", "gen:google/*", "gen:any/policy_pb", "lib:*"],
+    may: ["own:*", "gen:common/*", "gen:google/*", "gen:any/policy_pb", "gen:any/keys_pb", "lib:*"],
     lesson:
-      "the kernel serves every service and so knows none: only mall.common.v1, google.api, libraries, and the policy that every gate asks auth for.",
+      "the kernel serves every service and so knows none: only mall.common.v1, google.api, libraries, and what every gate asks auth for: the policy and API keys.",
   },
   {
     files: /^apps\/(?:example|client)\//,

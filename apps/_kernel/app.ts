@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Client, Interceptor } from "@connectrpc/connect";
+import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
@@ -25,15 +26,10 @@ import type { BaseEnv, EnvSource } from "./env";
 import { healthRoutes, problemAnswers, type Readiness } from "./http";
 import { idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
+import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
-import {
-  cachedPolicy,
-  type LoadPolicy,
-  ownPolicy,
-  type PolicySource,
-  policyTimeoutMs,
-} from "./policy/source";
+import { cachedPolicy, type LoadPolicy, ownPolicy, policyTimeoutMs } from "./policy/source";
 import type { Registry } from "./registry/port";
 import { clientOf } from "./rpc/client";
 import { currentRequest } from "./rpc/context";
@@ -195,8 +191,14 @@ export interface AppParts {
   sweep?: () => Promise<void>;
   /** Sheds calls that are too many, before they have cost anything. */
   admission?: Interceptor;
-  /** Reads the policy of the operators where it is stored; all others ask auth for it. */
-  policy?: LoadPolicy;
+  /** Given by auth alone: what the gates of all others ask it for. */
+  sources?: AuthSources;
+}
+
+/** What auth knows and every gate needs. */
+export interface AuthSources {
+  policy: LoadPolicy;
+  apiKey: AskApiKey;
 }
 
 /** Whether the database answers and is migrated. */
@@ -252,22 +254,28 @@ async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void>
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** The policy that the gate decides by: the service's own, or a copy of auth's. */
-function policyFor({ client, clock, log, resources }: Kernel, own: LoadPolicy | undefined): PolicySource {
-  if (own) return ownPolicy({ load: own, log });
-  const auth = client(PolicyService);
+/** What the gate asks auth for; auth answers itself. */
+function gateSources({ client, clock, log, resources }: Kernel, own: AuthSources | undefined) {
+  if (own)
+    return { policy: ownPolicy({ load: own.policy, log }), verifyApiKey: apiKeyVerifier(own.apiKey, clock) };
+  const [policies, keys] = [client(PolicyService), client(ApiKeyService)];
+  const options = { timeoutMs: policyTimeoutMs };
+  // for no request: it must not fail with the token or the deadline of one
   const load: LoadPolicy = ({ revision, revocationsAt }) =>
-    // for no request: it must not fail with the token or the deadline of one
     currentRequest.run(undefined, () =>
-      auth.getPolicy(
+      policies.getPolicy(
         {
           knownRevision: revision,
           knownRevocationsAt: revocationsAt && timestampFromDate(revocationsAt),
         },
-        { timeoutMs: policyTimeoutMs },
+        options,
       ),
     );
-  return cachedPolicy({ load, clock, background: resources.background, log });
+  const ask: AskApiKey = (key) => currentRequest.run(undefined, () => keys.verifyApiKey({ key }, options));
+  return {
+    policy: cachedPolicy({ load, clock, background: resources.background, log }),
+    verifyApiKey: apiKeyVerifier(ask, clock),
+  };
 }
 
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
@@ -282,9 +290,9 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     gate: requestGate({
       verifyAccessToken,
       serviceTokens: kernel.serviceTokens,
-      policy: policyFor(kernel, parts.policy),
       clock: kernel.clock,
       audit: kernel.audit,
+      ...gateSources(kernel, parts.sources),
     }),
     interceptors: [
       validation,

@@ -15,6 +15,7 @@ const prefixes = [
   "ref",
   "hold",
   "adr",
+  "key",
   "evt",
 ] as const;
 

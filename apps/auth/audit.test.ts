@@ -164,6 +164,7 @@ describe("the audit log tells", () => {
     const known = await someone();
     const { createAdmin } = createAuthCommands(resources, cheap);
     const email = `boss-${++people}@example.com`;
+    mall.clock.advance(1);
     for (const address of [known.email, email]) await asCommand(() => createAdmin(address));
     const { user } = await auth().login({ email: known.email, password });
     expect((await eventsAbout(user!.id)).at(-1)).toBe("CreateAdmin ok command");

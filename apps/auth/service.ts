@@ -1,16 +1,19 @@
 import journal from "@mall/db/migrations/auth/meta/_journal.json";
 import openapi from "@mall/gen/openapi/auth.json";
+import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import { createAdmin } from "./application/create-admin";
 import { getPolicy } from "./application/get-policy";
 import { signingKeys } from "./application/signing-keys";
+import { verifyApiKey } from "./application/verify-api-key";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
 import type { Deps } from "./deps";
 import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
+import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
 import { jwksRoute } from "./transport/jwks";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
@@ -29,6 +32,7 @@ function compose(resources: Resources, passwords: Passwords) {
     audit,
     passwords: limitedPasswords(passwords, resources.background),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
+    permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
     refreshTtlSeconds: env.REFRESH_TOKEN_TTL_SECONDS,
   };
@@ -50,8 +54,11 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
-    implementations: [authRpc(deps), policyRpc(deps)],
-    policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
+    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps)],
+    sources: {
+      policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
+      apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),
+    },
     migrations: journal.entries.length,
     openapi,
     routes: jwksRoute(deps.keys),

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
@@ -18,6 +19,7 @@ import { type ServiceName, serviceOfPackage } from "@mall/kernel/topology";
 export const contract: readonly DescService[] = [
   AuthService,
   PolicyService,
+  ApiKeyService,
   UserService,
   CartService,
   ProductService,

@@ -24,8 +24,9 @@ export interface AuditEntry {
 /** Who acts in a request; outside of one, in sweeps and consumers of events, it is the service itself. */
 export function actorOf(service: string, request: RequestContext | undefined): AuditActor {
   if (!request) return { kind: "service", id: service };
-  const { user, service: caller } = request.actor;
+  const { user, apiKey, service: caller } = request.actor;
   if (user) return { kind: "user", id: user.id };
+  if (apiKey) return { kind: "key", id: apiKey.id };
   if (caller === "mall") return { kind: "command" };
   return caller ? { kind: "service", id: caller } : { kind: "guest" };
 }

@@ -28,9 +28,12 @@ async function admitted(headers: Record<string, string>) {
     contextValues: createContextValues(),
   });
   const serviceTokens = tokensOf("product");
+  const verifyApiKey = () => Promise.reject(new Error("no machine"));
   const verifyAccessToken = () => Promise.reject(new Error("nobody signed in"));
   const audit = { refused: async () => {} };
-  await requestGate({ verifyAccessToken, serviceTokens, policy: policyCopy, clock, audit })(context);
+  await requestGate({ verifyAccessToken, verifyApiKey, serviceTokens, policy: policyCopy, clock, audit })(
+    context,
+  );
   return context.values.get(requestKey);
 }
 

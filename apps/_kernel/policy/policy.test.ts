@@ -7,7 +7,7 @@ import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import type { Actor } from "../identity/actor";
-import { checkUser, enforcePolicy } from "../rpc/policy";
+import { checkIdentity, enforcePolicy } from "../rpc/policy";
 import { reasonOf } from "../testing/refusal";
 import { policyCopy } from "./policy";
 
@@ -108,7 +108,7 @@ describe("a rule", () => {
 
 describe("a user", () => {
   const checked = (...answers: Answer[]) =>
-    reasonOf((async () => checkUser(as("customer"), copyOf(...answers)))());
+    reasonOf((async () => checkIdentity(as("customer"), copyOf(...answers)))());
   const at = (seconds: number) => timestampFromDate(new Date(Date.UTC(2026, 0, 1, 0, 0, seconds)));
   const revoked = (subject: string, belowVersion: number, asOf = 0, expires = 960): Answer => ({
     revocations: [{ subject, belowVersion, expiresAt: at(expires) }],
@@ -118,7 +118,7 @@ describe("a user", () => {
   test("with nothing against them is let in", async () => {
     expect(await checked({ policy: {} })).toBe("");
     expect(
-      await reasonOf((async () => checkUser(guest, copyOf({ blockedUserIds: [userId], policy: {} })))()),
+      await reasonOf((async () => checkIdentity(guest, copyOf({ blockedUserIds: [userId], policy: {} })))()),
     ).toBe("");
   });
 

@@ -4,15 +4,17 @@ import type { Audit } from "../audit/record";
 import { fault, faultInfo } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
+import { isApiKey, type VerifyApiKey } from "../identity/api-key";
 import { clientIn, type RemoteClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
 import { currentRequest, type RequestContext, requestKey, responseKey } from "./context";
-import { checkUser, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
+import { checkIdentity, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
 import { requestIdOf } from "./request-id";
 
 export interface GateDeps {
   verifyAccessToken: VerifyAccessToken;
+  verifyApiKey: VerifyApiKey;
   serviceTokens: ServiceTokens;
   policy: PolicySource;
   clock: () => Date;
@@ -30,10 +32,12 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
   if (authorization !== null && !bearer) {
     throw fault("unauthenticated", "UNAUTHENTICATED", "The Authorization header must be: Bearer <token>.");
   }
-  const user = bearer ? await deps.verifyAccessToken(bearer) : undefined;
+  const apiKey = bearer && isApiKey(bearer) ? await deps.verifyApiKey(bearer) : undefined;
+  const user = bearer && !apiKey ? await deps.verifyAccessToken(bearer) : undefined;
   const service = serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined;
   const actor = {
     user,
+    apiKey,
     service: service === "gateway" ? undefined : service,
     cartSecret: header.get("x-cart-secret") ?? undefined,
     orderSecret: header.get("x-order-secret") ?? undefined,
@@ -44,7 +48,8 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
 /** Somebody known who tries what they may not is an event; a stranger is told to sign in, and that is all. */
 async function writeDown(audit: GateDeps["audit"], request: RequestContext, action: string, error: unknown) {
   const reason = faultInfo(error)?.reason;
-  if (!reason || !(request.actor.user || request.actor.service)) return;
+  const { user, apiKey, service } = request.actor;
+  if (!reason || !(user || apiKey || service)) return;
   await currentRequest.run(request, () => audit.refused({ action, reason }));
 }
 
@@ -55,7 +60,7 @@ async function writeDown(audit: GateDeps["audit"], request: RequestContext, acti
 async function decide(deps: GateDeps, method: DescMethod, actor: Actor): Promise<void> {
   if (actor.service) return enforcePolicy(method, actor);
   const policy = await deps.policy();
-  if (policy) checkUser(actor, policy);
+  if (policy) checkIdentity(actor, policy);
   else if (!isPublicRead(method)) throw policyUnknown();
   enforcePolicy(method, actor, policy);
 }

@@ -77,6 +77,7 @@ const keyPattern = /^[\x21-\x7e]{1,255}$/;
  */
 function scopeOf(actor: Actor, method: DescMethod): string {
   if (actor.user) return `user:${actor.user.id}`;
+  if (actor.apiKey) return `key:${actor.apiKey.id}`;
   if (actor.service) return `service:${actor.service}`;
   const { cartSecret, orderSecret } = actor;
   const secret = method.input.field.cartId ? (cartSecret ?? orderSecret) : (orderSecret ?? cartSecret);

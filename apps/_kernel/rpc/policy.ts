@@ -21,21 +21,21 @@ export const isPublicRead = (method: DescMethod): boolean => {
   return rules?.access === Access.PUBLIC && rules.idempotency === Idempotency.SAFE;
 };
 
-/** Whether somebody with these roles may call a method that names roles. */
-function mayCall(
-  rules: MethodPolicy,
-  method: DescMethod,
-  roles: readonly string[],
-  policy?: Policy,
-): boolean {
-  if (roles.some((role) => rules.roles.includes(role))) return true;
+/** Whether an actor may call a method that names roles: by a role, and a machine by a scope as well. */
+function mayCall(rules: MethodPolicy, method: DescMethod, actor: Actor, policy?: Policy): boolean {
   const { permission } = rules;
+  const roles = rolesOf(actor);
+  if (actor.apiKey && !actor.apiKey.scopes.includes(permission)) return false;
+  if (roles.some((role) => rules.roles.includes(role))) return true;
   if (permission === "" || !policy) return false;
   return (
     roles.some((role) => policy.roleGrants(role, permission)) ||
     policy.rulesOf(method).allow.some((rule) => isAbout(rule, roles))
   );
 }
+
+/** Roles of the user, or of who made the machine's key. */
+const rolesOf = ({ user, apiKey }: Actor): readonly string[] => user?.roles ?? apiKey?.roles ?? [];
 
 /**
  * Refuses a caller whom neither the contract nor, where it is given, the policy of the operators lets in:
@@ -45,8 +45,8 @@ function mayCall(
 export function enforcePolicy(method: DescMethod, actor: Actor, policy?: Policy): void {
   const rules = policyOf(method);
   if (rules && actor.service && rules.callers.includes(actor.service)) return;
-  const roles = actor.user?.roles ?? [];
   const operators = policy?.rulesOf(method);
+  const roles = rolesOf(actor);
   if (operators?.deny.some((rule) => isAbout(rule, roles))) throw forbidden();
   switch (rules?.access) {
     case Access.PUBLIC:
@@ -54,11 +54,11 @@ export function enforcePolicy(method: DescMethod, actor: Actor, policy?: Policy)
       return;
     case Access.USER:
       if (actor.user) return;
-      throw unauthenticated();
+      throw actor.apiKey ? forbidden() : unauthenticated();
     case Access.ROLES:
       if (rules.permission !== "" && operators?.open) return;
-      if (!actor.user) throw unauthenticated();
-      if (mayCall(rules, method, roles, policy)) return;
+      if (!actor.user && !actor.apiKey) throw unauthenticated();
+      if (mayCall(rules, method, actor, policy)) return;
       throw forbidden();
     default:
       throw forbidden();
@@ -66,14 +66,14 @@ export function enforcePolicy(method: DescMethod, actor: Actor, policy?: Policy)
 }
 
 /**
- * Refuses a user whose token is good, but who may no longer use it: USER_BLOCKED, TOKEN_STALE when roles, password or
- * status changed after it was issued, UNAUTHENTICATED when its session has ended.
+ * Refuses who has a good token or key and may no longer use it: USER_BLOCKED, TOKEN_STALE when roles, password or
+ * status changed after the token was issued, UNAUTHENTICATED when its session has ended.
  */
-export function checkUser({ user }: Actor, policy: Policy): void {
-  if (!user) return;
-  if (policy.isEnded(user.sessionId)) throw sessionEnded();
-  if (policy.isStale(user.id, user.tokenVersion)) throw tokenStale();
-  if (policy.isBlocked(user.id)) throw userBlocked();
+export function checkIdentity({ user, apiKey }: Actor, policy: Policy): void {
+  if (user && policy.isEnded(user.sessionId)) throw sessionEnded();
+  if (user && policy.isStale(user.id, user.tokenVersion)) throw tokenStale();
+  const userId = user?.id ?? apiKey?.ownerId;
+  if (userId && policy.isBlocked(userId)) throw userBlocked();
 }
 
 const unauthenticated = () =>

@@ -43,6 +43,19 @@ export function checkRoleName(name: string): void {
   throw invalid([{ parameter: "name", pointer: "#/name", detail: "is the name of a built-in role" }]);
 }
 
+/** Built-in roles by the permission that they have: every permission of the contract. */
+export type BuiltInPermissions = Readonly<Record<string, readonly string[]>>;
+
+/** Fault VALIDATION for permissions that no operation asks for. */
+export function checkPermissions(given: readonly string[], known: BuiltInPermissions): void {
+  const violations = given.flatMap((permission, at) =>
+    Object.hasOwn(known, permission)
+      ? []
+      : [{ pointer: `#/permissions/${at}`, detail: `no operation needs ${permission}` }],
+  );
+  if (violations.length > 0) throw invalid(violations);
+}
+
 /** Fault VALIDATION when a rule contradicts itself. */
 export function checkRule({ effect, roles }: AccessRule): void {
   if (effect !== "OPEN" || roles.length === 0) return;

@@ -8,7 +8,7 @@ import { serviceTokens } from "@mall/kernel/identity/service-token";
 import type { CallerName, ServiceName } from "@mall/kernel/topology";
 import { generateKeyPair } from "jose";
 import { buildMall } from "../mall";
-import { newAdmin, newUserWith } from "./command";
+import { newAdmin, newApiKey, newUserWith } from "./command";
 import { type Host, host } from "./host";
 import { newUser } from "./shop";
 
@@ -49,11 +49,13 @@ async function brokenTokens(userId: `usr_${string}`): Promise<{ expired: string;
 export async function newCallers() {
   const customer = await newUser();
   const admin = await newAdmin();
+  const staff = await newUserWith("customer", "staff");
   return {
+    machine: (await newApiKey(staff, "stock.read")).key,
     people: {
       guest: undefined,
       customer: customer.token,
-      staff: (await newUserWith("customer", "staff")).token,
+      staff: staff.token,
       admin: admin.token!,
     },
     ...(await brokenTokens(customer.id as `usr_${string}`)),

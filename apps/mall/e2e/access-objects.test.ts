@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import { contract } from "@mall/gateway/routes";
 import { expected, type OwnObject } from "./access-verdicts";
+import { newApiKey, newUserWith } from "./command";
 import { hostKind } from "./host";
 import {
   address,
@@ -41,6 +42,8 @@ const payment = { method: "fake", token: "tok_ok" };
 
 /** Requests that get as far as asking whose the object is. */
 const requests: Record<string, (id: string, variantId: string) => JsonObject> = {
+  "ApiKeyService/RotateApiKey": (apiKeyId) => ({ apiKeyId, ttlDays: 1 }),
+  "ApiKeyService/RevokeApiKey": (apiKeyId) => ({ apiKeyId }),
   "CartService/GetCart": (cartId) => ({ cartId }),
   "CartService/AddItem": (cartId, variantId) => ({ cartId, variantId, quantity: 1 }),
   "CartService/SetItemQuantity": (cartId, variantId) => ({ cartId, variantId, quantity: 2 }),
@@ -75,10 +78,12 @@ async function newWorld(): Promise<World> {
     key: newKey(),
   });
   const order = (await placeOrder(paid!)).body.order.id;
+  const staff = await newUserWith("customer", "staff");
+  const apiKey = (await newApiKey(staff, "stock.read")).id;
   return {
-    ids: { cart: open!.cartId, checkout: unpaid.body.checkout.id, order },
+    ids: { cart: open!.cartId, checkout: unpaid.body.checkout.id, order, apiKey },
     variantId,
-    owners: { cart: open!, checkout: waiting!, order: paid! },
+    owners: { cart: open!, checkout: waiting!, order: paid!, apiKey: staff },
   };
 }
 
@@ -90,6 +95,7 @@ async function seen({ ids, owners }: World): Promise<string[]> {
     [`/v1/orders/${ids.order}`, owners.order],
     [`/v1/orders/${ids.order}/events`, owners.order],
     [`/v1/orders/${ids.order}/payments`, owners.order],
+    ["/v1/api-keys", owners.apiKey],
   ];
   return Promise.all(
     reads.map(async ([path, options]) => {
@@ -100,7 +106,7 @@ async function seen({ ids, owners }: World): Promise<string[]> {
 }
 
 const requestId = crypto.randomUUID();
-const prefixes: Record<OwnObject, string> = { cart: "cart", checkout: "chk", order: "ord" };
+const prefixes: Record<OwnObject, string> = { cart: "cart", checkout: "chk", order: "ord", apiKey: "key" };
 
 let world: World;
 /** Everybody but the owners: somebody signed in, a guest, and guests with secrets of other objects. */
@@ -127,6 +133,7 @@ describe(`what belongs to somebody (${hostKind})`, () => {
     const answers = await seen(world);
     expect(answers.map((answer) => answer.slice(0, 5))).toEqual(answers.map(() => "200 {"));
     expect(answers[4]).toContain("pay_");
+    expect(answers[5]).toContain(world.ids.apiKey);
   });
 
   test("answers everybody else as if it did not exist, on every operation, and does not change", async () => {

@@ -6,9 +6,11 @@ export type Verdict = "in" | "UNAUTHENTICATED" | "FORBIDDEN" | "ROUTE_NOT_FOUND"
 /** People by what their token says. */
 export type Person = "guest" | "customer" | "staff" | "admin";
 
-/** A way to let people in, and what it answers a service that calls without being named. */
+/** A way to let people in, and what it answers machines and services that are not named. */
 export interface Door {
   people: Record<Person, Verdict>;
+  /** A machine whose key has other scopes. */
+  machine: Verdict;
   /** A service that the call table lets call, but the operation does not name. */
   strangers: Verdict;
 }
@@ -19,18 +21,31 @@ const no = "FORBIDDEN";
 const nowhere = "ROUTE_NOT_FOUND";
 
 export const doors = {
-  everyone: { people: { guest: "in", customer: "in", staff: "in", admin: "in" }, strangers: "in" },
-  signedIn: { people: { guest: signIn, customer: "in", staff: "in", admin: "in" }, strangers: signIn },
-  staff: { people: { guest: signIn, customer: no, staff: "in", admin: "in" }, strangers: signIn },
-  admin: { people: { guest: signIn, customer: no, staff: no, admin: "in" }, strangers: signIn },
+  everyone: {
+    machine: "in",
+    people: { guest: "in", customer: "in", staff: "in", admin: "in" },
+    strangers: "in",
+  },
+  signedIn: {
+    machine: no,
+    people: { guest: signIn, customer: "in", staff: "in", admin: "in" },
+    strangers: signIn,
+  },
+  staff: {
+    machine: no,
+    people: { guest: signIn, customer: no, staff: "in", admin: "in" },
+    strangers: signIn,
+  },
+  admin: { machine: no, people: { guest: signIn, customer: no, staff: no, admin: "in" }, strangers: signIn },
   services: {
     people: { guest: nowhere, customer: nowhere, staff: nowhere, admin: nowhere },
+    machine: nowhere,
     strangers: no,
   },
 } as const satisfies Record<string, Door>;
 
 /** Whose object an operation works on, which nobody else may see. */
-export type OwnObject = "cart" | "order" | "checkout";
+export type OwnObject = "cart" | "order" | "checkout" | "apiKey";
 
 /** Who may call one operation. */
 export interface Expected {
@@ -39,6 +54,8 @@ export interface Expected {
   services?: readonly CallerName[];
   /** It opens for the owner or the holder of a secret only; to others the object does not exist. */
   object?: OwnObject;
+  /** It opens to a machine whose key has the scope stock.read; no other one that asks for roles does. */
+  isStockRead?: true;
   /** A second call with the same token is refused. */
   endsSession?: true;
 }
@@ -74,6 +91,12 @@ export const expected: Readonly<Record<string, Expected>> = {
   "PolicyService/UnblockUser": adminAndCommands,
   "PolicyService/ListBlockedUsers": adminAndCommands,
 
+  "ApiKeyService/CreateApiKey": signedIn,
+  "ApiKeyService/ListApiKeys": signedIn,
+  "ApiKeyService/RotateApiKey": { ...signedIn, object: "apiKey" },
+  "ApiKeyService/RevokeApiKey": { ...signedIn, object: "apiKey" },
+  "ApiKeyService/VerifyApiKey": services("user", "cart", "product", "order", "payment", "checkout"),
+
   "UserService/GetMe": signedIn,
   "UserService/UpdateMe": signedIn,
 
@@ -100,10 +123,10 @@ export const expected: Readonly<Record<string, Expected>> = {
   "ProductService/BatchGetVariants": services("cart", "checkout"),
   "ProductService/ImportProducts": staffAndCommands,
 
-  "InventoryService/GetStock": staffAndCommands,
+  "InventoryService/GetStock": { ...staffAndCommands, isStockRead: true },
   "InventoryService/AdjustStock": staffAndCommands,
   "InventoryService/ReceiveStock": staffAndCommands,
-  "InventoryService/ListMovements": staffAndCommands,
+  "InventoryService/ListMovements": { ...staffAndCommands, isStockRead: true },
   "InventoryService/ReserveStock": services("checkout"),
   "InventoryService/ExtendStock": services("checkout"),
   "InventoryService/ClaimStock": services("checkout"),

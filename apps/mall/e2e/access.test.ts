@@ -58,7 +58,14 @@ const unknownId = (prefix: string) => `${prefix}_01jzzzzzzzzzzzzzzzzzzzzzzz`;
 
 /** A request that decodes and does nothing: ids that nobody has, and nothing else. */
 function emptyMessage(method: DescMethod): JsonObject {
-  const ids = Object.entries({ cart: "cart", variant: "var", order: "ord", checkout: "chk", payment: "pay" });
+  const ids = Object.entries({
+    cart: "cart",
+    variant: "var",
+    order: "ord",
+    checkout: "chk",
+    payment: "pay",
+    api_key: "key",
+  });
   const known = new Map(ids.map(([name, prefix]) => [`${name}_id`, unknownId(prefix)]));
   known
     .set("product_id", unknownId("prod"))
@@ -140,6 +147,14 @@ describe(`every operation (${hostKind})`, () => {
       person !== "guest" && expectedOf(method).endsSession ? newUser() : { token: callers.people[person] };
     const verdict = (method: DescMethod) => doors[expectedOf(method).door].people[person];
     expect(await differences(`a ${person}`, options, verdict)).toEqual([]);
+  });
+
+  test("answers a machine as its scopes say, and never as a user", async () => {
+    const verdict = (method: DescMethod) => {
+      const { door, isStockRead } = expectedOf(method);
+      return isStockRead ? "in" : doors[door].machine;
+    };
+    expect(await differences("a machine", async () => ({ token: callers.machine }), verdict)).toEqual([]);
   });
 
   test.each(["expired", "forged"] as const)(

@@ -3,7 +3,7 @@ import { unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openDb } from "@mall/kernel/db/client";
-import { mall, newAdmin } from "./command";
+import { mall, newAdmin, newApiKey, newUserWith } from "./command";
 import { host, hostKind } from "./host";
 import { guestWith, inStock, newKey, newUser, type Options, placeOrder, rest } from "./shop";
 
@@ -83,6 +83,29 @@ describe(`the audit log (${hostKind})`, () => {
     expect(await newest("--actor", customer.id)).toMatch(/ReceiveStock {2}refused {2}FORBIDDEN/);
     expect(await newest("--subject", paymentId)).toMatch(/CreateRefund {2}ok {2}actor=user:.*amountMinor=1$/);
     expect(await newest("--subject", placed.body.order.id)).toMatch(/CancelOrder {2}ok {2}actor=guest/);
+  });
+
+  test("tells who made, rotated and ended a key, and what the machine did with it", async () => {
+    const variant = await inStock();
+    const creator = await newUserWith("customer", "staff");
+    const { id, key } = await newApiKey(creator, "stock.receive");
+    const receive = rest(
+      "POST",
+      `/v1/inventory/${variant.id}/receive`,
+      { quantity: 1 },
+      { token: key, key: newKey() },
+    );
+    expect((await receive).status).toBe(200);
+    expect((await rest("POST", `/v1/api-keys/${id}/rotate`, {}, creator)).status).toBe(200);
+    expect((await rest("DELETE", `/v1/api-keys/${id}`, undefined, creator)).status).toBe(200);
+    expect(await listed("--subject", id)).toEqual([
+      expect.stringMatching(/ CreateApiKey {2}ok {2}actor=user:usr_/),
+      expect.stringMatching(/ RotateApiKey {2}ok {2}actor=user:usr_/),
+      expect.stringMatching(/ RevokeApiKey {2}ok {2}actor=user:usr_/),
+    ]);
+    expect(await listed("--actor", id)).toEqual([
+      expect.stringMatching(/ ReceiveStock {2}ok {2}actor=key:key_/),
+    ]);
   });
 
   test("is verified, and what an owner of the database changes is found with exit code 1", async () => {

@@ -42,3 +42,10 @@ export async function newUserWith(...roles: string[]): Promise<{ token: string; 
   });
   return { token: login.body.tokens.accessToken, id };
 }
+
+/** A key that a user made for a machine. */
+export async function newApiKey(creator: Options, ...scopes: string[]): Promise<{ id: string; key: string }> {
+  const body = { name: "machine", scopes, ttlDays: 1 };
+  const made = await rest<{ apiKey: { id: string }; key: string }>("POST", "/v1/api-keys", body, creator);
+  return { id: made.body.apiKey.id, key: made.body.key };
+}
