@@ -96,7 +96,7 @@ describe(`the audit log (${hostKind})`, () => {
       { token: key, key: newKey() },
     );
     expect((await receive).status).toBe(200);
-    expect((await rest("POST", `/v1/api-keys/${id}/rotate`, {}, creator)).status).toBe(200);
+    expect((await rest("POST", `/v1/api-keys/${id}/rotate`, { ttlDays: 1 }, creator)).status).toBe(200);
     expect((await rest("DELETE", `/v1/api-keys/${id}`, undefined, creator)).status).toBe(200);
     expect(await listed("--subject", id)).toEqual([
       expect.stringMatching(/ CreateApiKey {2}ok {2}actor=user:usr_/),
