@@ -107,4 +107,5 @@ export const redemptions = cart.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency } = kernelTables(cart);
+export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+  kernelTables(cart);

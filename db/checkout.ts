@@ -48,4 +48,5 @@ export const checkouts = checkout.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency } = kernelTables(checkout);
+export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+  kernelTables(checkout);

@@ -1,5 +1,7 @@
 import { sql } from "drizzle-orm";
 import {
+  bigint,
+  check,
   customType,
   index,
   integer,
@@ -18,11 +20,68 @@ export const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({ 
 export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date", precision: 3 });
 
 /**
+ * The audit log: security events, the chain of hashes that seals them, its signed ends, and what the sealer has still
+ * to do. The service may only read and append to the first three.
+ */
+function auditTables(schema: PgSchema) {
+  return {
+    auditEvents: schema.table(
+      "audit_events",
+      {
+        id: uuid("id").primaryKey(),
+        at: instant("at").notNull(),
+        /** What was done or refused, by the name of its RPC or command. */
+        action: text("action").notNull(),
+        outcome: text("outcome").notNull(),
+        /** Reason of the fault that refused it. */
+        reason: text("reason"),
+        actorKind: text("actor_kind").notNull(),
+        /** Id of the user or key, name of the service; a guest has none. */
+        actorId: text("actor_id"),
+        /** Id of what it was done to. */
+        subject: text("subject"),
+        requestId: uuid("request_id"),
+        /** Sealed, bound to the id of the event. */
+        clientAddress: bytea("client_address"),
+        /** Ids and numbers only. */
+        metadata: jsonb("metadata").notNull(),
+      },
+      (t) => [
+        check(
+          "audit_events_outcome",
+          sql`${t.outcome} = case when ${t.reason} is null then 'ok' else 'refused' end`,
+        ),
+        check("audit_events_actor", sql`${t.actorKind} in ('user', 'service', 'key', 'guest', 'command')`),
+      ],
+    ),
+    /** Events that have no seal yet: an event commits late now and then, and must not be passed over. */
+    auditPending: schema.table("audit_pending", { eventId: uuid("event_id").primaryKey() }),
+    auditSeals: schema.table(
+      "audit_seals",
+      {
+        sequence: bigint("sequence", { mode: "number" }).primaryKey(),
+        eventId: uuid("event_id").notNull().unique(),
+        /** Keyed hash over the hash before and the event. */
+        hash: bytea("hash").notNull(),
+      },
+      (t) => [check("audit_seals_hash", sql`octet_length(${t.hash}) = 32`)],
+    ),
+    /** Ends that the chain had, each with a signature: what is cut off is noticed. */
+    auditHeads: schema.table("audit_heads", {
+      sequence: bigint("sequence", { mode: "number" }).primaryKey(),
+      hash: bytea("hash").notNull(),
+      mac: bytea("mac").notNull(),
+    }),
+  };
+}
+
+/**
  * The tables every service has: events to publish, messages consumed, messages nobody could handle, answers kept for a
- * repeated key.
+ * repeated key, the audit log.
  */
 export function kernelTables(schema: PgSchema) {
   return {
+    ...auditTables(schema),
     outbox: schema.table(
       "outbox",
       {

@@ -136,4 +136,5 @@ export const orderEvents = order.table(
   (t) => [uniqueIndex("order_events_by_order").on(t.orderId, t.sequence)],
 );
 
-export const { outbox, inbox, deadLetters, idempotency } = kernelTables(order);
+export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+  kernelTables(order);

@@ -174,4 +174,5 @@ export const stockMovements = product.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency } = kernelTables(product);
+export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+  kernelTables(product);

@@ -26,4 +26,5 @@ export const profiles = user.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency } = kernelTables(user);
+export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+  kernelTables(user);

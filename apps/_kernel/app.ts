@@ -5,6 +5,9 @@ import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { sql } from "drizzle-orm";
 import { Hono } from "hono";
+import { type Audit, auditSeal, createAudit } from "./audit/record";
+import { auditRefusals } from "./audit/refusal";
+import { createSealer } from "./audit/sealer";
 import { type Consumer, consume } from "./bus/consume";
 import { deadLettersOf } from "./bus/dead-letters";
 import { localBus } from "./bus/local";
@@ -60,6 +63,7 @@ export interface Kernel {
   /** Events for a statement that announces them itself; who listens gets them by the next scheduled relay. */
   readonly eventRows: EventRows;
   readonly answers: Answers;
+  readonly audit: Audit;
   readonly secrets: DerivedSecrets;
   readonly serviceTokens: ServiceTokens;
   /** Authenticated encryption for one purpose of this service. */
@@ -161,6 +165,14 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
       seal: sealer(env.MALL_MASTER_KEY, `${name}/idempotency`),
       clock,
       ttlSeconds: env.IDEMPOTENCY_TTL_SECONDS,
+      log,
+    }),
+    audit: createAudit({
+      service: name,
+      db: resources.db,
+      clock,
+      seal: auditSeal(name, env.MALL_MASTER_KEY),
+      background: (work) => resources.background(work),
       log,
     }),
   };
@@ -279,9 +291,15 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
       verifyAccessToken,
       serviceTokens: kernel.serviceTokens,
       clock: kernel.clock,
+      audit: kernel.audit,
       ...gateSources(kernel, parts.sources),
     }),
-    interceptors: [validation, ...(parts.admission ? [parts.admission] : []), kernel.answers.interceptor],
+    interceptors: [
+      validation,
+      ...(parts.admission ? [parts.admission] : []),
+      kernel.answers.interceptor,
+      auditRefusals(kernel.audit),
+    ],
     log,
   });
   const app = new Hono();
@@ -294,6 +312,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const own = parts.sweep;
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
+    createSealer(kernel.name, kernel.env.MALL_MASTER_KEY, kernel.db),
     ...(own ? [() => own()] : []),
     async () => void (await kernel.answers.clean()),
     cleaning(kernel),

@@ -4,7 +4,7 @@ import type { BuiltInPermissions } from "./domain/policy";
 import type { Passwords } from "./password/port";
 
 /** What the auth service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets"> {
+export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets" | "audit"> {
   passwords: Passwords;
   keys: SigningKeys;
   /** Every permission of the contract and the built-in roles that have it. */

@@ -22,13 +22,14 @@ import { authRpc } from "./transport/rpc";
 function compose(resources: Resources, passwords: Passwords) {
   const env = parseEnv(authEnv, resources.env);
   const kernel = createKernel("auth", resources, env);
-  const { db, clock, newId, announce, secrets } = kernel;
+  const { db, clock, newId, announce, secrets, audit } = kernel;
   const deps: Deps = {
     db,
     clock,
     newId,
     announce,
     secrets,
+    audit,
     passwords: limitedPasswords(passwords, resources.background),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,

@@ -144,6 +144,27 @@ describe("creating a coupon", () => {
     expect(await reasonOf(client(staff()).getCoupon({ code: "WRONG" }))).toBe("COUPON_NOT_FOUND");
   });
 
+  test("is in the audit log with who did it and what it is worth, once", async () => {
+    const by = staff();
+    const code = `C${crypto.randomUUID().slice(0, 8).toUpperCase()}`;
+    const create = (as: As) =>
+      client(as).createCoupon({ code, amount: { currency: "USD", minor: 300n }, redemptionLimit: 1 });
+    await create(by);
+    await create(by);
+    expect(await reasonOf(create(staff()))).toBe("COUPON_CODE_TAKEN");
+    const customer: As = { user: { id: mall().newId("usr") }, idempotencyKey: crypto.randomUUID() };
+    expect(await reasonOf(create(customer))).toBe("FORBIDDEN");
+    expect(await mall().audit({ subject: code })).toMatchObject([
+      {
+        ...{ action: "CreateCoupon", outcome: "ok", actor: { kind: "user", id: by.user!.id } },
+        metadata: { amountMinor: "300", currency: "USD" },
+      },
+    ]);
+    expect(await mall().audit({ actor: customer.user!.id })).toMatchObject([
+      { action: "CreateCoupon", reason: "FORBIDDEN" },
+    ]);
+  });
+
   test("is for staff, and reading too", async () => {
     const code = await coupon();
     const idempotencyKey = crypto.randomUUID();

@@ -5,13 +5,16 @@ import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { migrate } from "@mall/kernel/db/migrate";
 import type { EnvSource } from "@mall/kernel/env";
-import { type ServiceName, serviceNames } from "@mall/kernel/topology";
+import { asCommand } from "@mall/kernel/rpc/context";
+import { serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
+import { audit } from "./audit";
 import { commandDatabase } from "./database";
 import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
 import { buildMall, type Mall } from "./mall";
 import { policyCommand } from "./policy";
 import { seedDemo } from "./seed";
+import { serviceOf, UsageError } from "./usage";
 
 const usage = `usage: mall <command>
   migrate                     bring the database up to date
@@ -27,10 +30,11 @@ const usage = `usage: mall <command>
   policy rule set <name> <deny|allow|open> <pattern> [role …] | rule delete <name>
   policy block <user> | unblock <user> | blocked
   dlq list [service]          show events that nobody could handle
-  dlq redrive <service> <id|--all>  hand them to their consumers again`;
-
-/** A command that was not understood: exit code 2. */
-class UsageError extends Error {}
+  dlq redrive <service> <id|--all>  hand them to their consumers again
+  audit list [--service s] [--actor id|kind] [--subject id] [--action a] [--outcome ok|refused]
+             [--since t] [--until t] [--limit n]   show security events; t is a time or 90m
+  audit head [--service s]    print the signed ends of the audit logs, to be kept elsewhere
+  audit verify [--service s] [--head <file>]   find what was changed, deleted, moved or cut off`;
 
 async function importFile(mall: Mall, args: string[]): Promise<number> {
   const [file] = args.filter((arg) => !arg.startsWith("--"));
@@ -63,12 +67,6 @@ async function setStock(mall: Mall, sku: string | undefined, quantity: string | 
   const stock = await createProductCommands(mall.resourcesOf("product")).setStock(sku, Number(quantity));
   console.log(`${sku}: ${stock.onHand} on hand, ${stock.reserved} reserved`);
   return 0;
-}
-
-function serviceOf(name: string): ServiceName {
-  const known = serviceNames.find((service) => service === name);
-  if (!known) throw new UsageError(`the services are ${serviceNames.join(", ")}`);
-  return known;
 }
 
 async function deadLetters(mall: Mall, [verb, service, id]: string[]): Promise<number> {
@@ -136,6 +134,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
   if (command === "policy") return policy(mall, [verb ?? "", ...rest]);
+  if (command === "audit") return audit(mall, [verb ?? "", ...rest], console.log);
   if (command === "dlq") return deadLetters(mall, [verb ?? "", ...rest]);
   if (command === "reconcile" && verb === "stock") return reconcileStock(mall);
   if (command === "reconcile" && verb === "payments") return reconcilePayments(mall);
@@ -152,7 +151,7 @@ async function main(args: string[]): Promise<number> {
     if (args[0] === "migrate") return 0;
     const mall = buildMall({ PAYMENT_ALLOW_FAKE: "1", ...env, DATABASE_URL: database.url });
     try {
-      return await run(mall, args);
+      return await asCommand(() => run(mall, args));
     } finally {
       await mall.close();
     }

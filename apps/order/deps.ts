@@ -4,6 +4,6 @@ import type { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import type { Kernel } from "@mall/kernel/app";
 
 /** What the order service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "announce" | "secrets" | "log"> {
+export interface Deps extends Pick<Kernel, "db" | "clock" | "announce" | "secrets" | "log" | "audit"> {
   rpc: { inventory: Client<typeof InventoryService>; payment: Client<typeof PaymentService> };
 }

@@ -333,6 +333,20 @@ describe("a paid order", () => {
     return order;
   };
 
+  test("that is cancelled is in the audit log, for its money goes back; an unpaid one is not", async () => {
+    const [order, unpaid] = [await paid(), await waiting()];
+    for (const one of [order, order, unpaid]) await one.cancel();
+    expect(await mall.audit({ subject: order.orderId })).toMatchObject([
+      {
+        action: "CancelOrder",
+        outcome: "ok",
+        actor: { kind: "guest" },
+        metadata: { paymentId: order.paymentId },
+      },
+    ]);
+    expect(await mall.audit({ subject: unpaid.orderId })).toEqual([]);
+  });
+
   test("that is cancelled sends units and money back, once", async () => {
     const order = await paid();
     const [first, second] = await Promise.all([order.cancel(), order.cancel()]);

@@ -5,7 +5,7 @@ import type { PaymentProvider } from "./providers/port";
 
 /** What the payment service needs. */
 export interface Deps
-  extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log"> {
+  extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log" | "audit"> {
   provider: PaymentProvider;
   /** Currency of the mall, for payments that never began. */
   currency: string;

@@ -376,6 +376,27 @@ describe("a refund", () => {
     expect(await books(paymentId)).toMatchObject({ refunded: "0", charge: { refunded: "0" } });
   });
 
+  test("is in the audit log once, and one that was refused with its reason", async () => {
+    const { paymentId } = await paid();
+    const idempotencyKey = crypto.randomUUID();
+    const refund = (minor: bigint, key: string) =>
+      mall
+        .client(PaymentService, { user: staff, idempotencyKey: key })
+        .createRefund({ paymentId, amount: usd(minor) });
+    const sent = await refund(100n, idempotencyKey);
+    await refund(100n, idempotencyKey);
+    mall.clock.advance(1);
+    expect(await reasonOf(refund(4300n, crypto.randomUUID()))).toBe("REFUND_EXCEEDS_PAYMENT");
+    const actor = { kind: "user" as const, id: staff.id };
+    expect(await mall.audit({ subject: paymentId })).toMatchObject([
+      { action: "CreateRefund", outcome: "refused", reason: "REFUND_EXCEEDS_PAYMENT", actor },
+      {
+        ...{ action: "CreateRefund", outcome: "ok", actor },
+        metadata: { refundId: sent.refund!.id, amountMinor: "100", currency: "USD" },
+      },
+    ]);
+  });
+
   test("is for staff only and needs a key", async () => {
     const { paymentId } = await paid();
     const customer = { id: staff.id, roles: ["customer"] };

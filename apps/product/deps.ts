@@ -1,7 +1,8 @@
 import type { Kernel } from "@mall/kernel/app";
 
 /** What the product service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "eventRows" | "answers"> {
+export interface Deps
+  extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "eventRows" | "answers" | "audit"> {
   /** Currency of all prices. */
   currency: string;
   /** Units that the expiring holds of one user may have together; undefined = any number. */

@@ -8,7 +8,9 @@ const lockKey = 7_134_001;
 const folderOf = (service: ServiceName) =>
   fileURLToPath(new URL(`../../../db/migrations/${service}`, import.meta.url));
 
-/** Tables that their service may only read and append to. */
+const auditLog = ["audit_events", "audit_seals", "audit_heads"];
+
+/** Tables, beside the audit log, that their service may only read and append to. */
 const appendOnly: Partial<Record<ServiceName, readonly string[]>> = {
   product: ["stock_movements"],
   order: ["order_events"],
@@ -24,7 +26,7 @@ function grants(service: ServiceName): string {
     `grant usage on schema migrations to ${role}`,
     `grant select on migrations."${service}" to ${role}`,
     `grant usage on all sequences in schema "${service}" to ${role}`,
-    ...(appendOnly[service] ?? []).map(
+    ...[...auditLog, ...(appendOnly[service] ?? [])].map(
       (table) => `revoke update, delete on "${service}".${table} from ${role}`,
     ),
   ].join(";\n");

@@ -30,7 +30,10 @@ async function admitted(headers: Record<string, string>) {
   const serviceTokens = tokensOf("product");
   const verifyApiKey = () => Promise.reject(new Error("no machine"));
   const verifyAccessToken = () => Promise.reject(new Error("nobody signed in"));
-  await requestGate({ verifyAccessToken, verifyApiKey, serviceTokens, policy: policyCopy, clock })(context);
+  const audit = { refused: async () => {} };
+  await requestGate({ verifyAccessToken, verifyApiKey, serviceTokens, policy: policyCopy, clock, audit })(
+    context,
+  );
   return context.values.get(requestKey);
 }
 

@@ -21,6 +21,10 @@ export interface RequestContext {
 /** The request that the current code runs for; undefined in what is done for no request. */
 export const currentRequest = new AsyncLocalStorage<RequestContext | undefined>();
 
+/** Runs what an operator commanded: whatever it does is done by the command line, in one request. */
+export const asCommand = <T>(run: () => Promise<T>): Promise<T> =>
+  currentRequest.run({ actor: { service: "mall" }, client: {}, requestId: crypto.randomUUID() }, run);
+
 /** Context value with the request's context; set by the gate before anything else runs. */
 export const requestKey = createContextKey<RequestContext>(
   { actor: {}, client: {}, requestId: "" },

@@ -1,13 +1,14 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { fault } from "../fault";
+import type { Audit } from "../audit/record";
+import { fault, faultInfo } from "../fault";
 import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import { isApiKey, type VerifyApiKey } from "../identity/api-key";
 import { clientIn, type RemoteClient } from "../identity/client";
 import type { ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
-import { requestKey, responseKey } from "./context";
+import { currentRequest, type RequestContext, requestKey, responseKey } from "./context";
 import { checkIdentity, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
 import { requestIdOf } from "./request-id";
 
@@ -17,6 +18,7 @@ export interface GateDeps {
   serviceTokens: ServiceTokens;
   policy: PolicySource;
   clock: () => Date;
+  audit: Pick<Audit, "refused">;
 }
 
 /**
@@ -43,6 +45,14 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
   return { actor, client: service ? clientIn(header) : {} };
 }
 
+/** Somebody known who tries what they may not is an event; a stranger is told to sign in, and that is all. */
+async function writeDown(audit: GateDeps["audit"], request: RequestContext, action: string, error: unknown) {
+  const reason = faultInfo(error)?.reason;
+  const { user, apiKey, service } = request.actor;
+  if (!reason || !(user || apiKey || service)) return;
+  await currentRequest.run(request, () => audit.refused({ action, reason }));
+}
+
 /**
  * Decides on a call that enters the mall. One that comes from another service was decided on where it came in, and a
  * purchase half done is not stopped by a rule that came in between: there the contract alone decides.
@@ -66,13 +76,19 @@ export const requestGate =
     context.values.set(responseKey, context);
     const { actor, client } = await callerOf(deps, header);
     const remainingMs = context.timeoutMs();
-    context.values.set(requestKey, {
+    const request: RequestContext = {
       actor,
       client,
       requestId: requestIdOf(header),
       traceparent: header.get("traceparent") ?? undefined,
       authorization: header.get("authorization") ?? undefined,
       deadlineMs: remainingMs === undefined ? undefined : deps.clock().getTime() + remainingMs,
-    });
-    await decide(deps, context.method, actor);
+    };
+    context.values.set(requestKey, request);
+    try {
+      await decide(deps, context.method, actor);
+    } catch (error) {
+      await writeDown(deps.audit, request, context.method.name, error);
+      throw error;
+    }
   };

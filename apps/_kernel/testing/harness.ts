@@ -3,6 +3,7 @@ import { type Client, type ConnectRouter, createClient, createRouterTransport } 
 import { type GetPolicyResponseSchema, PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { MallApp, Resources } from "../app";
+import { type AuditEvent, type AuditFilter, listAudit } from "../audit/list";
 import { type Db, openDb } from "../db/client";
 import type { EnvSource } from "../env";
 import { idGenerator } from "../id";
@@ -46,6 +47,8 @@ export interface Harness {
   client<S extends DescService>(desc: S, as?: As): Client<S>;
   /** Headers of a caller, for requests to app.fetch. */
   headers(as: As): Promise<Headers>;
+  /** Events of the service's audit log, newest first. */
+  audit(filter?: Partial<AuditFilter>): Promise<AuditEvent[]>;
   stop(): Promise<void>;
 }
 
@@ -126,6 +129,7 @@ export async function harness(
           return app.rpc.transport.unary(method, signal, timeoutMs, merged, input, values);
         },
       }),
+    audit: (filter) => listAudit(name, masterKey, db, { limit: 100, ...filter }),
     async stop() {
       await db.close();
       await database.drop();

@@ -13,7 +13,7 @@ const daySeconds = 86_400;
  * SCOPES_EXCEEDED, API_KEY_LIMIT.
  */
 export const createApiKey =
-  (deps: Pick<Deps, "db" | "clock" | "newId" | "permissions">) =>
+  (deps: Pick<Deps, "db" | "clock" | "newId" | "permissions" | "audit">) =>
   async (
     userId: Id<"usr">,
     input: { name: string; scopes: string[]; ttlDays: number },
@@ -34,6 +34,7 @@ export const createApiKey =
       checkScopes(input.scopes, roles, deps.permissions, (await findPolicy(tx)).policy.roles);
       await insertKey(tx, apiKey, hashOf(secret));
       checkKeyCount(await countLiveKeys(tx, userId, createdAt));
+      await deps.audit.record(tx, { action: "CreateApiKey", subject: apiKey.id });
     });
     return { apiKey, key: formatApiKey(apiKey.prefix, secret) };
   };

@@ -1,3 +1,4 @@
+import { audited } from "@mall/kernel/audit/refusal";
 import { later } from "@mall/kernel/time";
 import { findCredentials, upgradePasswordHash } from "../db/accounts";
 import { insertSession } from "../db/sessions";
@@ -16,7 +17,8 @@ export const login =
     const email = normalEmail(input.email);
     const known = email === undefined ? undefined : await findCredentials(deps.db, email);
     const matches = await deps.passwords.verify(input.password, known?.passwordHash ?? deps.passwords.decoy);
-    if (!known || !matches) throw invalidCredentials();
+    if (!known || !matches)
+      throw audited(invalidCredentials(), { action: "Login", subject: known?.account.id });
     const { account, passwordHash } = known;
     const { roles, tokenVersion } = account;
     if (!deps.passwords.isCurrent(passwordHash)) {
@@ -26,7 +28,11 @@ export const login =
     const createdAt = deps.clock();
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
-    await insertSession(deps.db, session);
+    await deps.db.tx(async (tx) => {
+      await insertSession(tx, session);
+      const { id } = account;
+      await deps.audit.record(tx, { action: "Login", subject: session.id, actor: { kind: "user", id } });
+    });
     return {
       account,
       tokens: await issueTokens(deps, key, { ...session, generation: 1, roles, tokenVersion }),

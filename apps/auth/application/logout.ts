@@ -6,4 +6,7 @@ import type { Deps } from "../deps";
 export const logout =
   (deps: Deps) =>
   (sessionId: Id<"ses">): Promise<void> =>
-    revokeSession(deps.db, sessionId, "LOGOUT", deps.clock());
+    deps.db.tx(async (tx) => {
+      const isEnded = await revokeSession(tx, sessionId, "LOGOUT", deps.clock());
+      if (isEnded) await deps.audit.record(tx, { action: "Logout", subject: sessionId });
+    });

@@ -1,3 +1,4 @@
+import { audited } from "@mall/kernel/audit/refusal";
 import { later } from "@mall/kernel/time";
 import { findSession, revokeSession, rotateSession } from "../db/sessions";
 import type { Deps } from "../deps";
@@ -25,12 +26,17 @@ export const refreshToken =
     const key = await deps.keys.current();
     const now = deps.clock();
     const expiresAt = later(now, deps.refreshTtlSeconds);
-    const rotated = await rotateSession(deps.db, { id, generation, now, expiresAt });
+    const entry = { action: "RefreshToken", subject: id };
+    const rotated = await deps.db.tx(async (tx) => {
+      const holder = await rotateSession(tx, { id, generation, now, expiresAt });
+      if (holder) await deps.audit.record(tx, { ...entry, actor: { kind: "user", id: holder.userId } });
+      return holder;
+    });
     if (rotated) return issueTokens(deps, key, rotated);
     const session = await findSession(deps.db, id);
     const verdict = judgeRefresh(session?.state, generation, now);
     if (session && verdict === "successor") return issueTokens(deps, key, session.holder);
-    if (verdict !== "reused") throw refreshTokenInvalid();
+    if (verdict !== "reused") throw audited(refreshTokenInvalid(), entry);
     await revokeSession(deps.db, id, "REUSE", now);
-    throw refreshTokenReused();
+    throw audited(refreshTokenReused(), entry);
   };

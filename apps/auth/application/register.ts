@@ -1,4 +1,5 @@
 import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
+import { audited } from "@mall/kernel/audit/refusal";
 import { later } from "@mall/kernel/time";
 import { insertAccount } from "../db/accounts";
 import { insertSession } from "../db/sessions";
@@ -27,8 +28,11 @@ export const register =
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await deps.db.tx(async (tx) => {
-      if (!(await insertAccount(tx, account, passwordHash))) throw emailTaken();
+      if (!(await insertAccount(tx, account, passwordHash)))
+        throw audited(emailTaken(), { action: "Register" });
       await insertSession(tx, session);
+      const metadata = { sessionId: session.id };
+      await deps.audit.record(tx, { action: "Register", subject: id, actor: { kind: "user", id }, metadata });
       const data = { userId: account.id };
       await deps.announce(tx, { desc: UserRegisteredSchema, data, subject: account.id, sequence: 1 });
     });

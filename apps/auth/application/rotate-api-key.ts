@@ -10,21 +10,25 @@ const daySeconds = 86_400;
 
 /** Gives a user's key another secret and another end. Fault API_KEY_NOT_FOUND, also for keys of others and ended ones. */
 export const rotateApiKey =
-  (deps: Pick<Deps, "db" | "clock">) =>
+  (deps: Pick<Deps, "db" | "clock" | "audit">) =>
   async (
     userId: Id<"usr">,
     input: { id: Id<"key">; ttlDays: number; overlapSeconds: number },
   ): Promise<{ apiKey: ApiKey; key: string }> => {
     const now = deps.clock();
     const secret = newSecret();
-    const apiKey = await rotateKey(deps.db, {
-      id: input.id,
-      userId,
-      hash: hashOf(secret),
-      previousUntil: later(now, input.overlapSeconds),
-      expiresAt: later(now, input.ttlDays * daySeconds),
-      now,
+    const apiKey = await deps.db.tx(async (tx) => {
+      const rotated = await rotateKey(tx, {
+        id: input.id,
+        userId,
+        hash: hashOf(secret),
+        previousUntil: later(now, input.overlapSeconds),
+        expiresAt: later(now, input.ttlDays * daySeconds),
+        now,
+      });
+      if (!rotated) throw notFound("API_KEY");
+      await deps.audit.record(tx, { action: "RotateApiKey", subject: rotated.id });
+      return rotated;
     });
-    if (!apiKey) throw notFound("API_KEY");
     return { apiKey, key: formatApiKey(apiKey.prefix, secret) };
   };

@@ -1,7 +1,7 @@
 import { accounts } from "@mall/db/auth";
 import type { Session } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
-import type { Id } from "@mall/kernel/id";
+import { type Id, idOf } from "@mall/kernel/id";
 import { eq, sql } from "drizzle-orm";
 import type { Account, Role } from "../domain/account";
 import { type Recorded, recordedAt, revokeChanged } from "./revocations";
@@ -84,13 +84,13 @@ const addRoles = sqlStatement<{ email: string; roles: string } & Recorded, { id:
   ) ${revokeChanged(p)}`,
 );
 
-/** Gives the account of a normalised address more roles, which its older tokens do not know; false when there is none. */
+/** Gives the account of a normalised address more roles, which its older tokens do not know; undefined when there is none. */
 export async function grantRoles(
   session: Session,
   email: string,
   roles: readonly Role[],
   now: Date,
-): Promise<boolean> {
-  const granted = await addRoles(session, { email, roles: roles.join(","), ...recordedAt(now) });
-  return granted.length === 1;
+): Promise<Id<"usr"> | undefined> {
+  const [granted] = await addRoles(session, { email, roles: roles.join(","), ...recordedAt(now) });
+  return granted && idOf("usr", granted.id);
 }

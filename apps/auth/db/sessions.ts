@@ -99,21 +99,21 @@ export async function findSession(
 /** Why a session ended before its time. */
 export type RevokeReason = "LOGOUT" | "REUSE";
 
-const revoke = sqlStatement<{ id: string; reason: string } & Recorded, object>(
+const revoke = sqlStatement<{ id: string; reason: string } & Recorded, { id: string }>(
   (p) => sql`with ended as (
     update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
     where id = ${p.id} and revoked_at is null returning id
   ) ${revokeEnded(p)}`,
 );
 
-/** Ends a session and revokes its access tokens; one that has ended already stays as it is. */
+/** Ends a session and revokes its access tokens; false when it has ended already, and stays as it is. */
 export async function revokeSession(
   session: DbSession,
   id: Id<"ses">,
   reason: RevokeReason,
   now: Date,
-): Promise<void> {
-  await revoke(session, { id: uuidOf(id), reason, ...recordedAt(now) });
+): Promise<boolean> {
+  return (await revoke(session, { id: uuidOf(id), reason, ...recordedAt(now) })).length === 1;
 }
 
 const deleteExpired = sqlStatement<{ now: Date }, object>(

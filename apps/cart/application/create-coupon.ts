@@ -30,6 +30,8 @@ export const createCoupon =
       if (!(await insertCoupon(tx, coupon))) {
         throw fault("already_exists", "COUPON_CODE_TAKEN", "There is a coupon with this code already.");
       }
+      const metadata = { amountMinor: String(coupon.amount.minor), currency: coupon.amount.currency };
+      await deps.audit.record(tx, { action: "CreateCoupon", subject: coupon.code, metadata });
       await deps.answers.settle(tx, ticket, answer(coupon));
       return coupon;
     });

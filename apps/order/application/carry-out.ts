@@ -20,7 +20,7 @@ export interface Outcome {
   change: Change | undefined;
 }
 
-type Store = Pick<Deps, "db" | "clock" | "announce">;
+type Store = Pick<Deps, "db" | "clock" | "announce" | "audit">;
 
 /** Tells the mall what a change means for others. */
 async function announceChange(deps: Store, tx: Tx, { order, event, isRefunded }: Change): Promise<void> {
@@ -59,7 +59,13 @@ export async function carryOutIn(
     if (isDue(order, now)) return undefined;
     const change = decide(order, command, now);
     if (!change) return { order, change };
-    if (await store(deps, tx, order, change)) return { order: change.order, change };
+    if (!(await store(deps, tx, order, change))) continue;
+    if (command.verb === "cancel" && order.paymentId) {
+      // money goes back; whoever has a stolen session or order secret can do it
+      const metadata = { paymentId: order.paymentId };
+      await deps.audit.record(tx, { action: "CancelOrder", subject: id, metadata });
+    }
+    return { order: change.order, change };
   }
 }
 

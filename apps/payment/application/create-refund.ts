@@ -1,3 +1,4 @@
+import { audited } from "@mall/kernel/audit/refusal";
 import { notFound } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import type { Money } from "@mall/kernel/money";
@@ -16,6 +17,8 @@ export interface CreateRefund {
   reason: string;
 }
 
+const action = "CreateRefund";
+
 /** Sets the money aside and takes the key, both or neither. */
 async function reserve(
   deps: Deps,
@@ -33,6 +36,9 @@ async function reserve(
       ...{ owes: refOf(ticket), attempts: 0, createdAt: now, updatedAt: now },
     };
     await reserveRefund(tx, refund, flightEnd(now));
+    const { currency, minor } = refund.amount;
+    const metadata = { refundId: refund.id, amountMinor: String(minor), currency };
+    await deps.audit.record(tx, { action, subject: payment.id, metadata });
     return { payment, refund };
   });
 }
@@ -45,7 +51,9 @@ async function reserve(
 export const createRefund =
   (deps: Deps) =>
   async (input: CreateRefund, ticket: Ticket): Promise<Refund> => {
-    const { payment, refund } = await reserve(deps, input, ticket);
+    const { payment, refund } = await reserve(deps, input, ticket).catch((error) => {
+      throw audited(error, { action, subject: input.paymentId });
+    });
     const sent = await sendRefund(deps, payment, refund);
     if (sent.state !== "PENDING") return sent;
     return deps.db.tx(async (tx) => {

@@ -24,7 +24,7 @@ const unitsMax = 2_000_000_000;
 
 /** Changes the units on hand inside a transaction that others wait for. */
 export async function change(
-  deps: Pick<Deps, "clock" | "announce" | "lowAt">,
+  deps: Pick<Deps, "clock" | "announce" | "lowAt" | "audit">,
   tx: Tx,
   input: AdjustStock,
   kind: "adjust" | "receive",
@@ -42,6 +42,8 @@ export async function change(
   if (stock.onHand + input.delta > unitsMax) {
     throw fault("out_of_range", "STOCK_LIMIT", `A variant has at most ${unitsMax} units.`);
   }
+  const action = kind === "adjust" ? "AdjustStock" : "ReceiveStock";
+  await deps.audit.record(tx, { action, subject: input.variantId, metadata: { delta: input.delta } });
   return moveStock(deps, tx, stock, { delta: input.delta, kind, note: input.note }, now);
 }
 

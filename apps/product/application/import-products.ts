@@ -80,7 +80,9 @@ const importBatch = (deps: Deps, batch: ImportedProduct[], setStock: boolean): P
     await announceLow(deps, tx, low);
     const created = stored.filter((product) => product.created).length;
     const variants = placed.reduce((sum, { product }) => sum + product.variants.length, 0);
-    return { created, updated: placed.length - created, variants, problems };
+    const counts = { created, updated: placed.length - created, variants };
+    await deps.audit.record(tx, { action: "ImportProducts", metadata: { ...counts, setStock } });
+    return { ...counts, problems };
   });
 
 /**

@@ -11,7 +11,7 @@ import { moveStock } from "./move-stock";
  * when fewer units than are reserved would be left.
  */
 export const setStock =
-  (deps: Pick<Deps, "db" | "clock" | "announce" | "lowAt">) =>
+  (deps: Pick<Deps, "db" | "clock" | "announce" | "lowAt" | "audit">) =>
   async (sku: string, quantity: number): Promise<Stock> => {
     const variantId = await findVariantBySku(deps.db, sku);
     if (!variantId) throw notFound("VARIANT");
@@ -22,6 +22,7 @@ export const setStock =
       if (quantity < stock.reserved) throw outOfStock(variantId, stock.onHand - stock.reserved);
       const delta = quantity - stock.onHand;
       if (delta === 0) return stock;
+      await deps.audit.record(tx, { action: "SetStock", subject: variantId, metadata: { delta } });
       return moveStock(deps, tx, stock, { delta, kind: "adjust", note: "stock set" }, now);
     });
   };
