@@ -1,5 +1,6 @@
 import { issueTokens } from "@mall/auth/application/issue-tokens";
 import { signingKeys } from "@mall/auth/application/signing-keys";
+import { revokeTokensOfUser } from "@mall/auth/db/revocations";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
 import { sealer } from "@mall/kernel/crypto/seal";
 import { openDb } from "@mall/kernel/db/client";
@@ -10,7 +11,7 @@ import { generateKeyPair } from "jose";
 import { buildMall } from "../mall";
 import { newAdmin, newApiKey, newUserWith } from "./command";
 import { type Host, host } from "./host";
-import { newUser } from "./shop";
+import { newUser, type Options, rest } from "./shop";
 
 const { MALL_MASTER_KEY } = parseEnv(baseEnv, {});
 
@@ -45,6 +46,19 @@ async function brokenTokens(userId: `usr_${string}`): Promise<{ expired: string;
   return { expired: await sign(past, key.privateKey), forged: await sign(clock, privateKey) };
 }
 
+/** Tokens that were good when they were issued: of a user whose roles changed since, who signed out, who is blocked. */
+async function outdatedTokens(admin: Options): Promise<{ stale: string; ended: string; blocked: string }> {
+  const [stale, ended, blocked] = [await newUser(), await newUser(), await newUser()];
+  const owner = openDb({ url: (await host()).databaseUrl, max: 1 });
+  await revokeTokensOfUser(owner, stale.id as `usr_${string}`, new Date());
+  await owner.close();
+  await rest("POST", "/v1/auth/logout", {}, ended);
+  await rest("PUT", `/v1/policy/blocked-users/${blocked.id}`, {}, admin);
+  // within a second every service knows
+  await Bun.sleep(1_000);
+  return { stale: stale.token, ended: ended.token, blocked: blocked.token };
+}
+
 /** Everybody who knocks at the mall's doors, by their tokens; a guest has none. */
 export async function newCallers() {
   const customer = await newUser();
@@ -59,6 +73,7 @@ export async function newCallers() {
       admin: admin.token!,
     },
     ...(await brokenTokens(customer.id as `usr_${string}`)),
+    ...(await outdatedTokens(admin)),
   };
 }
 

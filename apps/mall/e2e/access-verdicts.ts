@@ -44,6 +44,15 @@ export const doors = {
   },
 } as const satisfies Record<string, Door>;
 
+/** Tokens that every operation refuses, and why. */
+export const refused = {
+  expired: "TOKEN_EXPIRED",
+  forged: "UNAUTHENTICATED",
+  stale: "TOKEN_STALE",
+  ended: "UNAUTHENTICATED",
+  blocked: "USER_BLOCKED",
+} as const;
+
 /** Whose object an operation works on, which nobody else may see. */
 export type OwnObject = "cart" | "order" | "checkout" | "apiKey";
 

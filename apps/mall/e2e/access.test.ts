@@ -5,7 +5,7 @@ import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { type CallerName, calls, mayCall, serviceOfPackage } from "@mall/kernel/topology";
 import { type Inside, inside, newCallers, serviceToken } from "./access-callers";
-import { doors, type Expected, expected, type Person } from "./access-verdicts";
+import { doors, type Expected, expected, type Person, refused } from "./access-verdicts";
 import { hostKind } from "./host";
 import { newKey, newUser, type Options, rest } from "./shop";
 import { send } from "./surfaces";
@@ -157,14 +157,12 @@ describe(`every operation (${hostKind})`, () => {
     expect(await differences("a machine", async () => ({ token: callers.machine }), verdict)).toEqual([]);
   });
 
-  test.each(["expired", "forged"] as const)(
+  test.each(Object.entries(refused))(
     "refuses a token that is %s, also where none is needed",
-    async (kind) => {
-      const reason = { expired: "TOKEN_EXPIRED", forged: "UNAUTHENTICATED" }[kind];
+    async (kind, reason) => {
       const verdict = (method: DescMethod) => (isInside(method) ? "ROUTE_NOT_FOUND" : reason);
-      expect(
-        await differences(`a token that is ${kind}`, async () => ({ token: callers[kind] }), verdict),
-      ).toEqual([]);
+      const token = callers[kind as keyof typeof refused];
+      expect(await differences(`a token that is ${kind}`, async () => ({ token }), verdict)).toEqual([]);
     },
   );
 

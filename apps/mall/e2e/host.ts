@@ -20,7 +20,8 @@ export interface Host {
 
 const root = new URL("../../..", import.meta.url).pathname;
 
-function spawn(command: string[], env: Record<string, string>) {
+/** Starts a process of the repository with the suite's environment. */
+export function spawn(command: string[], env: Record<string, string>) {
   const child = Bun.spawn(command, {
     cwd: root,
     env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", ...env },
@@ -29,6 +30,11 @@ function spawn(command: string[], env: Record<string, string>) {
   });
   return {
     exited: child.exited,
+    /** Ends it as a crash would. */
+    kill() {
+      child.kill("SIGKILL");
+      return child.exited;
+    },
     async stop() {
       child.kill("SIGTERM");
       const killed = await Promise.race([child.exited, Bun.sleep(15_000).then(() => "late")]);
