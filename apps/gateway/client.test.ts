@@ -1,6 +1,12 @@
 import { expect, test } from "bun:test";
+import { create, type DescMethodUnary } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { serveGrpc } from "@mall/kernel/host/bun";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import type { Registry } from "@mall/kernel/registry/port";
+import { freePorts } from "@mall/kernel/testing/ports";
 import { createGateway } from "./service";
 
 const MALL_MASTER_KEY = "test-master-key-test-master-key-0123456789";
@@ -10,7 +16,12 @@ const registry = {
     seen.push({ service, headers: request.headers });
     return Response.json({});
   },
-  transport: () => ({}),
+  transport: (service: string) => ({
+    unary: async (method: DescMethodUnary, _signal: unknown, _timeoutMs: unknown, header: Headers) => {
+      seen.push({ service, headers: header });
+      return { header: new Headers(), message: create(method.output) };
+    },
+  }),
 } as unknown as Registry;
 const env = { MALL_ENV: "test", LOG_LEVEL: "silent", MALL_MASTER_KEY };
 const gateway = createGateway({ env, registry, docsAsset: async () => undefined });
@@ -39,6 +50,26 @@ test("a service is told the address of the connection, whatever the client says 
     expect(await tokens.callerOf(headers.get("x-service-token")!)).toBe("gateway");
   }
   expect((await passedOn("/v1/products")).client).toEqual([null, "Lynx/2.9"]);
+});
+
+test("gRPC tells the same: the connection's address and the gateway's own token", async () => {
+  const [port] = (await freePorts(1)) as [number];
+  const server = await serveGrpc(gateway.grpcRoutes, gateway.fetch, port, "127.0.0.1");
+  try {
+    const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` });
+    const forged = { ...claims, "x-service-token": "forged" };
+    await createClient(ProductService, transport).listProducts({}, { headers: forged });
+  } finally {
+    server.stop();
+  }
+  const { service, headers } = seen.at(-1)!;
+  expect([service, headers.get("x-client-address"), headers.get("x-client-device")]).toEqual([
+    "product",
+    "127.0.0.1",
+    "Lynx/2.9",
+  ]);
+  const tokens = serviceTokens(MALL_MASTER_KEY, "product", () => new Date());
+  expect(await tokens.callerOf(headers.get("x-service-token")!)).toBe("gateway");
 });
 
 test("what a provider sends is passed on without an address, claimed or true", async () => {

@@ -70,8 +70,8 @@ describe("an owner of the database", () => {
           await world.owner.sql`update auth.audit_seals set sequence = ${n - 1} where sequence = ${n}`;
         await world.owner.sql`update auth.audit_heads set sequence = 4`;
       },
-      found: () => "the head of sequence 4 is not signed with our key",
-      sealed: 0,
+      found: (idAt) => `sequence 2, event ${idAt(3)}: the event or its place in the chain was changed`,
+      sealed: 1,
     },
     {
       what: "puts two events in another order",
@@ -125,8 +125,8 @@ describe("an owner of the database", () => {
     {
       what: "forges a head",
       does: () => world.owner.sql`update auth.audit_heads set mac = sha256('guess')`,
-      found: () => "the head of sequence 5 is not signed with our key",
-      sealed: 0,
+      found: (idAt) => `sequence 5, event ${idAt(5)}: its head is not signed with our key`,
+      sealed: 4,
     },
   ];
   for (const { what, does, found, sealed } of attacks) {

@@ -82,21 +82,22 @@ function faultOf(chain: Chain, before: { sequence: number; hash: Uint8Array }, r
 async function followChain(chain: Chain, find: Statements, session: Session, expected: readonly Head[]) {
   let last: { sequence: number; hash: Uint8Array } = chain.start;
   const bad = (firstBad: string) => ({ sealed: last.sequence, firstBad });
-  const forged = expected.find((head) => !chain.isSigned(head));
-  if (forged) return bad(`the head of sequence ${forged.sequence} is not signed with our key`);
+  const signed = expected.filter((head) => chain.isSigned(head));
   for (;;) {
     const rows = await find.seals(session, { after: last.sequence });
     for (const row of rows) {
       const wrong = faultOf(chain, last, row);
       if (wrong) return bad(wrong);
       last = { sequence: last.sequence + 1, hash: row.hash };
-      const head = expected.find(({ sequence }) => sequence === last.sequence);
+      const head = signed.find(({ sequence }) => sequence === last.sequence);
       if (head && !same(head.hash, last.hash))
         return bad(`sequence ${last.sequence}, event ${row.event_id}: another hash stood here before`);
     }
     if (rows.length < pageMax) break;
   }
-  const beyond = Math.max(0, ...expected.map(({ sequence }) => sequence));
+  const forged = expected.find((head) => !signed.includes(head));
+  if (forged) return bad(`the head of sequence ${forged.sequence} is not signed with our key`);
+  const beyond = Math.max(0, ...signed.map(({ sequence }) => sequence));
   if (beyond > last.sequence)
     return bad(`sequence ${last.sequence + 1} is missing: the log reached ${beyond} and was cut off`);
   return { sealed: last.sequence, firstBad: undefined };
