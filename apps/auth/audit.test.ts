@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AuthService, type Tokens } from "@mall/gen/mall/auth/v1/auth_pb";
 import { PolicyService, RuleEffect } from "@mall/gen/mall/auth/v1/policy_pb";
 import type { Resources } from "@mall/kernel/app";
+import { uuidOf } from "@mall/kernel/id";
 import { asCommand } from "@mall/kernel/rpc/context";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { bunPasswords } from "./password/bun";
@@ -194,6 +195,36 @@ describe("the audit log tells", () => {
     for (const hidden of [email, "example.com", password, "wrong secret", client.address, secret])
       expect(text).not.toContain(hidden);
   });
+});
+
+test("nothing happens that the log cannot tell of", async () => {
+  const { email, tokens, sessionId, userId } = await someone();
+  const next = await refresh(tokens);
+  mall.clock.advance(11);
+  const sessions = () => mall.db.sql`
+    select count(*)::int as n, count(revoked_at)::int as revoked from auth.sessions
+    where user_id = ${uuidOf(userId)}`;
+  const logWritable = (change: "grant insert on %t to" | "revoke insert on %t from") =>
+    mall.db.tx(async ({ sql }) => {
+      await sql.unsafe("set local role none");
+      await sql.unsafe(`${change.replace("%t", "auth.audit_events")} mall_auth`);
+    });
+  await logWritable("revoke insert on %t from");
+  try {
+    const attempts = [
+      () => auth().login({ email, password }),
+      () => refresh(next),
+      () => refresh(tokens),
+      () => auth().logout({}, bearer(tokens)),
+      () => auth().register({ email: `new-${email}`, password }),
+    ];
+    for (const attempt of attempts) await failed(attempt());
+    expect([...(await sessions())]).toEqual([{ n: 1, revoked: 0 }]);
+  } finally {
+    await logWritable("grant insert on %t to");
+  }
+  expect((await refresh(next)).refreshToken).toStartWith(`${sessionId}.3.`);
+  await auth().register({ email: `new-${email}`, password });
 });
 
 test("the sweep seals what has happened", async () => {

@@ -1,4 +1,5 @@
 import { audited } from "@mall/kernel/audit/refusal";
+import { faultInfo } from "@mall/kernel/fault";
 import { later } from "@mall/kernel/time";
 import { findSession, revokeSession, rotateSession } from "../db/sessions";
 import type { Deps } from "../deps";
@@ -37,6 +38,10 @@ export const refreshToken =
     const verdict = judgeRefresh(session?.state, generation, now);
     if (session && verdict === "successor") return issueTokens(deps, key, session.holder);
     if (verdict !== "reused") throw audited(refreshTokenInvalid(), entry);
-    await revokeSession(deps.db, id, "REUSE", now);
-    throw audited(refreshTokenReused(), entry);
+    const reused = refreshTokenReused();
+    await deps.db.tx(async (tx) => {
+      await revokeSession(tx, id, "REUSE", now);
+      await deps.audit.record(tx, { ...entry, reason: faultInfo(reused)!.reason });
+    });
+    throw reused;
   };
