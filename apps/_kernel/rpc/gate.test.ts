@@ -44,6 +44,7 @@ async function pass(method: DescMethod, headers: Record<string, string>, policy?
     serviceTokens: serviceTokens(master, "product", clock),
     policy: () => policy,
     clock,
+    audit: { refused: async () => {} },
   });
   await gate(context);
   return context.values.get(requestKey).actor;
