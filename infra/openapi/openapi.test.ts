@@ -198,6 +198,14 @@ describe("an operation", () => {
     ]);
   });
 
+  test("tells which role or permission it needs", () => {
+    expect(operation("GetStock").description).toEndWith(
+      "\n\nNeeds the role staff or admin, or the permission `stock.read`.",
+    );
+    expect(operation("SetRole").description).toEndWith("\n\nNeeds the role admin.");
+    expect(operation("GetMe").description).not.toContain("Needs");
+  });
+
   test("names the statuses that can happen to it and no others", () => {
     const statuses = (id: string) =>
       Object.keys(operation(id).responses)

@@ -185,6 +185,14 @@ function bodyOf(method: DescMethod, rule: HttpRule, schemas: Schemas) {
   };
 }
 
+/** Who may call a method that asks for roles, as a sentence. */
+function accessOf(method: DescMethod): string {
+  const { access, roles = [], permission = "" } = policyOf(method) ?? {};
+  if (access !== Access.ROLES) return "";
+  const named = `Needs the role ${roles.join(" or ")}`;
+  return permission === "" ? `${named}.` : `${named}, or the permission \`${permission}\`.`;
+}
+
 /** The route of a method as OpenAPI describes it: what apps/_kernel/rpc/rest.ts serves. */
 export function operationOf(method: DescMethod, schemas: Schemas): RouteConfig {
   const rule = httpRuleOf(method)!;
@@ -197,7 +205,7 @@ export function operationOf(method: DescMethod, schemas: Schemas): RouteConfig {
     operationId: method.name,
     tags: [tagOf(method.parent.name)],
     summary: summaryOf(comment),
-    description: comment,
+    description: [comment, accessOf(method)].filter(Boolean).join("\n\n"),
     security,
     request: {
       params: schemas.parameters(method, rule.pathFields),
