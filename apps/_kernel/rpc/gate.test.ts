@@ -45,7 +45,6 @@ async function pass(method: DescMethod, headers: Record<string, string>, policy?
     policy: () => policy,
     audit: { refused: async () => {} },
     clock,
-    audit: { refused: async () => {} },
   });
   await gate(context);
   return context.values.get(requestKey).actor;

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import { contract } from "@mall/gateway/routes";
+import type { IdPrefix } from "@mall/kernel/id";
 import { expected, type OwnObject } from "./access-verdicts";
 import { newApiKey, newUserWith } from "./command";
 import { hostKind } from "./host";
@@ -17,10 +18,10 @@ import {
   placeOrder,
   purchase,
   rest,
+  unknownId,
 } from "./shop";
 import { type Surface, send } from "./surfaces";
 
-const unknownId = (prefix: string) => `${prefix}_01jzzzzzzzzzzzzzzzzzzzzzzz`;
 const nameOf = (method: DescMethod): string => `${method.parent.name}/${method.name}`;
 
 /** Operations on what belongs to somebody. */
@@ -106,7 +107,7 @@ async function seen({ ids, owners }: World): Promise<string[]> {
 }
 
 const requestId = crypto.randomUUID();
-const prefixes: Record<OwnObject, string> = { cart: "cart", checkout: "chk", order: "ord", apiKey: "key" };
+const prefixes: Record<OwnObject, IdPrefix> = { cart: "cart", checkout: "chk", order: "ord", apiKey: "key" };
 
 let world: World;
 /** Everybody but the owners: somebody signed in, a guest, and guests with secrets of other objects. */

@@ -7,7 +7,7 @@ import { type CallerName, calls, mayCall, serviceOfPackage } from "@mall/kernel/
 import { type Inside, inside, newCallers, serviceToken } from "./access-callers";
 import { doors, type Expected, expected, type Person, refused } from "./access-verdicts";
 import { hostKind } from "./host";
-import { newKey, newUser, type Options, rest } from "./shop";
+import { newKey, newUser, type Options, rest, unknownId } from "./shop";
 import { send } from "./surfaces";
 
 const methods: readonly DescMethod[] = contract.flatMap((service) => service.methods);
@@ -54,8 +54,6 @@ describe(`the access matrix (${hostKind})`, () => {
   });
 });
 
-const unknownId = (prefix: string) => `${prefix}_01jzzzzzzzzzzzzzzzzzzzzzzz`;
-
 /** A request that decodes and does nothing: ids that nobody has, and nothing else. */
 function emptyMessage(method: DescMethod): JsonObject {
   const ids = Object.entries({
@@ -65,8 +63,8 @@ function emptyMessage(method: DescMethod): JsonObject {
     checkout: "chk",
     payment: "pay",
     api_key: "key",
-  });
-  const known = new Map(ids.map(([name, prefix]) => [`${name}_id`, unknownId(prefix)]));
+  } as const);
+  const known = new Map<string, string>(ids.map(([name, prefix]) => [`${name}_id`, unknownId(prefix)]));
   known
     .set("product_id", unknownId("prod"))
     .set("user_id", unknownId("usr"))

@@ -12,6 +12,7 @@ import {
   type Problem,
   purchase,
   rest,
+  unknownId,
 } from "./shop";
 
 let guest: Customer;
@@ -22,8 +23,6 @@ beforeAll(async () => {
   variantId = variant.id;
   guest = await guestWith(variant);
 });
-
-const unknownId = (prefix: string) => `${prefix}_01jzzzzzzzzzzzzzzzzzzzzzzz`;
 
 describe(`bad input (${hostKind})`, () => {
   const items = (body: unknown, headers: Record<string, string> = {}) =>

@@ -14,6 +14,7 @@ import {
   placeOrder,
   purchase,
   rest,
+  unknownId,
   type Variant,
 } from "./shop";
 
@@ -48,7 +49,6 @@ export interface Keyed {
   refusals: { reason: string; status: number; scene(): Promise<Refusal> }[];
 }
 
-const nobody = (prefix: string) => `${prefix}_01jzzzzzzzzzzzzzzzzzzzzzzz`;
 const usd = (minor: number) => ({ currency: "USD", minor: String(minor) });
 const uuid = (id: string) => `'${uuidOf(id)}'`;
 
@@ -101,7 +101,7 @@ async function adjustScene(as?: Options): Promise<Scene> {
     effects: async () => ((await stockOf(variantId)).onHand - 10) / 3,
     forgotten: [
       { message: { ...message, delta: 0 }, reason: "VALIDATION" },
-      { message: { ...message, variantId: nobody("var") }, reason: "VARIANT_NOT_FOUND" },
+      { message: { ...message, variantId: unknownId("var") }, reason: "VARIANT_NOT_FOUND" },
       { message: { ...message, expectedVersion: 1000 }, reason: "VERSION_MISMATCH" },
     ],
   };
@@ -128,7 +128,7 @@ async function receiveScene(as?: Options): Promise<Scene> {
     effects: async () => ((await stockOf(variantId)).onHand - 10) / 5,
     forgotten: [
       { message: { ...message, quantity: -5 }, reason: "VALIDATION" },
-      { message: { ...message, variantId: nobody("var") }, reason: "VARIANT_NOT_FOUND" },
+      { message: { ...message, variantId: unknownId("var") }, reason: "VARIANT_NOT_FOUND" },
     ],
   };
 }
@@ -174,7 +174,7 @@ async function placeScene(): Promise<Scene> {
     lock: `select 1 from cart.carts where id = ${uuid(customer.cartId)} for update`,
     forgotten: [
       { message: { ...message, email: "nobody" }, reason: "VALIDATION" },
-      { message: { ...message, cartId: nobody("cart") }, reason: "CART_NOT_FOUND" },
+      { message: { ...message, cartId: unknownId("cart") }, reason: "CART_NOT_FOUND" },
       { message: { ...message, shippingOption: "drone" }, reason: "VALIDATION" },
     ],
   };
@@ -234,7 +234,7 @@ async function payScene(): Promise<Scene> {
     lock: `select 1 from checkout.checkouts where id = ${uuid(id)} for update`,
     forgotten: [
       { message: payMessage(id, ""), reason: "VALIDATION" },
-      { message: payMessage(nobody("chk"), "tok_ok"), reason: "CHECKOUT_NOT_FOUND" },
+      { message: payMessage(unknownId("chk"), "tok_ok"), reason: "CHECKOUT_NOT_FOUND" },
     ],
   };
 }
@@ -260,7 +260,7 @@ async function refundScene(as?: Options): Promise<Scene> {
     lock: `select 1 from payment.payments where id = ${uuid(paymentId)} for update`,
     forgotten: [
       { message: { ...message, amount: usd(0) }, reason: "VALIDATION" },
-      { message: { ...message, paymentId: nobody("pay") }, reason: "PAYMENT_NOT_FOUND" },
+      { message: { ...message, paymentId: unknownId("pay") }, reason: "PAYMENT_NOT_FOUND" },
       { message: { ...message, amount: usd(100_000_000) }, reason: "REFUND_EXCEEDS_PAYMENT" },
     ],
   };

@@ -1,3 +1,4 @@
+import { type Id, type IdPrefix, idOf, uuidv7 } from "@mall/kernel/id";
 import { host } from "./host";
 
 type Json = Record<string, unknown>;
@@ -108,6 +109,9 @@ export interface Problem {
 }
 
 export const newKey = (): string => crypto.randomUUID();
+
+/** An id that nothing has, another one each time: some calls remember whom they were asked about. */
+export const unknownId = <P extends IdPrefix>(prefix: P): Id<P> => idOf(prefix, uuidv7(Date.now()));
 
 export const address = {
   name: "Ada Lovelace",
