@@ -43,6 +43,7 @@ async function pass(method: DescMethod, headers: Record<string, string>, policy?
     verifyApiKey: async () => apiKey,
     serviceTokens: serviceTokens(master, "product", clock),
     policy: () => policy,
+    audit: { refused: async () => {} },
     clock,
   });
   await gate(context);
