@@ -107,5 +107,5 @@ export const redemptions = cart.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
   kernelTables(cart);

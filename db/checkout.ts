@@ -48,5 +48,5 @@ export const checkouts = checkout.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
   kernelTables(checkout);

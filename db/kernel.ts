@@ -76,12 +76,38 @@ function auditTables(schema: PgSchema) {
 }
 
 /**
+ * Keys of people: what is personal in this schema is sealed with the key of the person it is about, and gone with it.
+ * The key of the nil UUID is the service's own.
+ */
+const dataKeys = (schema: PgSchema) =>
+  schema.table(
+    "data_keys",
+    {
+      /** The user; of guests the order or whatever else stands for them. */
+      subject: uuid("subject").primaryKey(),
+      /** The key, sealed with a master key and bound to service and subject; null once it was destroyed. */
+      wrapped: bytea("wrapped"),
+      /** Which master key that is. */
+      wrappedBy: text("wrapped_by"),
+      createdAt: instant("created_at").notNull(),
+      destroyedAt: instant("destroyed_at"),
+    },
+    (t) => [
+      check(
+        "data_keys_destroyed",
+        sql`(${t.wrapped} is null) = (${t.destroyedAt} is not null) and (${t.wrapped} is null) = (${t.wrappedBy} is null)`,
+      ),
+    ],
+  );
+
+/**
  * The tables every service has: events to publish, messages consumed, messages nobody could handle, answers kept for a
- * repeated key, the audit log.
+ * repeated key, the audit log, keys of people.
  */
 export function kernelTables(schema: PgSchema) {
   return {
     ...auditTables(schema),
+    dataKeys: dataKeys(schema),
     outbox: schema.table(
       "outbox",
       {

@@ -13,7 +13,7 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
-import { instant, kernelTables } from "./kernel";
+import { bytea, instant, kernelTables } from "./kernel";
 
 export const order = pgSchema("order");
 
@@ -22,7 +22,7 @@ export const orderNumbers = order.sequence("order_numbers", { startWith: 1001 })
 
 const amount = (name: string) => bigint(name, { mode: "bigint" }).notNull();
 
-/** Snapshot of the address an order is shipped to. */
+/** Snapshot of the address an order is shipped to, as rows have it that are not sealed yet. */
 export interface AddressRow {
   name: string;
   line1: string;
@@ -52,10 +52,18 @@ export const orders = order.table(
     shippingTotal: amount("shipping_total"),
     taxTotal: amount("tax_total"),
     total: amount("total"),
-    email: text("email").notNull(),
-    shippingAddress: jsonb("shipping_address").$type<AddressRow>().notNull(),
+    /** The buyer, sealed with the key of the user or else of the order; null in rows from before it was. */
+    personal: bytea("personal"),
+    /** In the clear until the row is sealed, then empty. */
+    email: text("email").notNull().default(""),
+    /** In the clear until the row is sealed, then empty. */
+    shippingAddress: jsonb("shipping_address")
+      .$type<AddressRow>()
+      .notNull()
+      .default({} as AddressRow),
     shippingOption: text("shipping_option").notNull(),
     paymentId: idColumn("pay")("payment_id"),
+    /** A code; what the customer says is personal. */
     cancelReason: text("cancel_reason").notNull().default(""),
     /** When it is cancelled by itself; null while it is being paid and once it is not unpaid any more. */
     expiresAt: instant("expires_at"),
@@ -75,9 +83,14 @@ export const orders = order.table(
     cancelledAt: instant("cancelled_at"),
   },
   (t) => [
+    index("orders_clear").on(t.id).where(sql`${t.personal} is null`),
     index("orders_by_user").on(t.userId, t.id.desc()),
     index("orders_expiring").on(t.expiresAt).where(sql`${t.expiresAt} is not null`),
     index("orders_to_undo").on(t.undoDueAt).where(sql`${t.undoDueAt} is not null`),
+    check(
+      "orders_sealed",
+      sql`${t.personal} is null or (${t.email} = '' and ${t.shippingAddress} = '{}' and ${t.cancelReason} ~ '^[A-Z_]*$')`,
+    ),
     check("orders_expiry", sql`${t.expiresAt} is null or ${t.state} = 'PENDING_PAYMENT'`),
     check("orders_undo", sql`${t.undoDueAt} is null or ${t.state} = 'CANCELLED'`),
     check("orders_cancelled", sql`(${t.state} = 'CANCELLED') = (${t.cancelledAt} is not null)`),
@@ -136,5 +149,5 @@ export const orderEvents = order.table(
   (t) => [uniqueIndex("order_events_by_order").on(t.orderId, t.sequence)],
 );
 
-export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
   kernelTables(order);

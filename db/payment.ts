@@ -123,5 +123,5 @@ export const fakeRefunds = payment.table("fake_refunds", {
   createdAt: instant("created_at").notNull(),
 });
 
-export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
   kernelTables(payment);

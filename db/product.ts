@@ -174,5 +174,5 @@ export const stockMovements = product.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
   kernelTables(product);

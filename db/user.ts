@@ -26,5 +26,5 @@ export const profiles = user.table(
   ],
 );
 
-export const { outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
+export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
   kernelTables(user);

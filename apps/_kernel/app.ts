@@ -29,6 +29,9 @@ import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
+import { type ClearTable, clearRows } from "./personal/clear-rows";
+import { type DataKeys, dataKeysOf } from "./personal/data-keys";
+import { type Personal, personalData } from "./personal/personal";
 import { cachedPolicy, type LoadPolicy, ownPolicy, policyTimeoutMs } from "./policy/source";
 import type { Registry } from "./registry/port";
 import { clientOf } from "./rpc/client";
@@ -65,6 +68,8 @@ export interface Kernel {
   readonly answers: Answers;
   readonly audit: Audit;
   readonly secrets: DerivedSecrets;
+  readonly personal: Personal;
+  readonly dataKeys: DataKeys;
   readonly serviceTokens: ServiceTokens;
   /** Authenticated encryption for one purpose of this service. */
   seal(purpose: string): Seal;
@@ -77,10 +82,26 @@ export interface Kernel {
   readonly env: BaseEnv;
 }
 
+/** What the command line does with the personal data of a service. */
+export interface DataKeyWork {
+  /** Seals what is in the clear from before it was sealed, and tells how many rows. */
+  seal(): Promise<number>;
+  /** Whether rows are in the clear. */
+  isClearLeft(): Promise<boolean>;
+  /** Wraps all keys by the newest master key, and tells how many. */
+  rotate(): Promise<number>;
+}
+
 /** A service as its host sees it. */
 export interface MallApp {
   readonly name: ServiceName;
   readonly rpc: RpcServer;
+  readonly dataKeys: DataKeyWork;
+  /**
+   * Must come before requests do. Rejects with a sentence when the master key is not the one that the data of this
+   * service is sealed with; passes while the database cannot tell.
+   */
+  start(): Promise<void>;
   fetch(request: Request): Promise<Response>;
   /** Begins to receive events that the bus brings by itself; without it they come by requests only. */
   listen(): Promise<void>;
@@ -133,6 +154,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
   const log = jsonLog(name, env.LOG_LEVEL);
   const tokens = serviceTokens(env.MALL_MASTER_KEY, name, clock);
   const bus = resources.bus ?? fetchBus(env, registry, tokens);
+  const dataKeys = dataKeysOf(name, env.MALL_MASTER_KEY, clock);
   const outbox = outboxOf(name, clock, { canDelay: bus.canDelay });
   const dirty = new WeakMap<Tx, Set<ServiceName>>();
   const relay = createRelay({ db: resources.db, outbox, bus, clock, log, backoffMs: env.EVENT_BACKOFF_MS });
@@ -149,6 +171,8 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     newId: idGenerator(clock),
     serviceTokens: tokens,
     secrets: derivedSecrets(env.MALL_MASTER_KEY),
+    dataKeys,
+    personal: personalData(name, dataKeys),
     seal: (purpose) => sealer(env.MALL_MASTER_KEY, `${name}/${purpose}`),
     client: (desc) => clientOf(desc, registry, tokens, clock),
     relay,
@@ -187,6 +211,8 @@ export interface AppParts {
   openapi: object;
   /** Routes beside the contract, such as the public keys. */
   routes?: (app: Hono) => void;
+  /** Tables that kept personal data in the clear once. */
+  clear?: readonly ClearTable[];
   /** What the service itself has to do from time to time. */
   sweep?: () => Promise<void>;
   /** Sheds calls that are too many, before they have cost anything. */
@@ -201,17 +227,17 @@ export interface AuthSources {
   apiKey: AskApiKey;
 }
 
-/** Whether the database answers and is migrated. */
+/** Whether the database answers, is migrated, and is sealed with our master key. */
 async function readiness(kernel: Kernel, migrations: number): Promise<Readiness> {
   try {
     const rows = await kernel.db.orm.execute<{ n: number }>(
       sql`select count(*)::int as n from migrations.${sql.identifier(kernel.name)}`,
     );
     const pending = migrations - Number(rows[0]!.n);
-    return {
-      ready: pending <= 0,
-      checks: { database: "ok", migrations: pending <= 0 ? "ok" : `${pending} pending` },
-    };
+    if (pending > 0) return { ready: false, checks: { database: "ok", migrations: `${pending} pending` } };
+    const hasKey = await kernel.dataKeys.verify(kernel.db).catch(() => false);
+    const checks = { database: "ok", migrations: "ok", masterKey: hasKey ? "ok" : "wrong" };
+    return { ready: hasKey, checks };
   } catch (error) {
     kernel.log("warn", "not ready", errorFields(error));
     return { ready: false, checks: { database: "unavailable" } };
@@ -236,15 +262,27 @@ function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): I
   return inbox;
 }
 
-/** Deletes what messaging keeps, once a minute of the clock. */
-function cleaning(kernel: Kernel): () => Promise<void> {
-  const clean = messageCleaner(kernel.name);
+/** Does something once a minute of the clock. */
+function eachMinute(clock: () => Date, work: (now: Date) => Promise<unknown>): () => Promise<void> {
   let dueMs = 0;
   return async () => {
-    const now = kernel.clock();
+    const now = clock();
     if (now.getTime() < dueMs) return;
     dueMs = now.getTime() + 60_000;
-    await clean(kernel.db, now);
+    await work(now);
+  };
+}
+
+function dataKeyWork({ name, db, dataKeys }: Kernel, tables: readonly ClearTable[]): DataKeyWork {
+  const rows = tables.map((table) => clearRows(name, dataKeys, table));
+  return {
+    async seal() {
+      let total = 0;
+      for (const each of rows) total += await each.seal(db);
+      return total;
+    },
+    isClearLeft: async () => (await Promise.all(rows.map((each) => each.isLeft(db)))).includes(true),
+    rotate: () => dataKeys.rotate(db),
   };
 }
 
@@ -310,16 +348,21 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   app.route("/", restRoutes(rpc));
   problemAnswers(app, log);
   const own = parts.sweep;
+  const work = dataKeyWork(kernel, parts.clear ?? []);
+  const clean = messageCleaner(kernel.name);
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
     createSealer(kernel.name, kernel.env.MALL_MASTER_KEY, kernel.db),
     ...(own ? [() => own()] : []),
     async () => void (await kernel.answers.clean()),
-    cleaning(kernel),
+    eachMinute(kernel.clock, (now) => clean(kernel.db, now)),
+    ...(parts.clear ? [eachMinute(kernel.clock, work.seal)] : []),
   ];
   return {
     name: kernel.name,
     rpc,
+    dataKeys: work,
+    start: async () => void (await kernel.dataKeys.verify(kernel.db)),
     fetch: async (request) => rpc.fetch(request) ?? app.fetch(request),
     async listen() {
       if (parts.consumers) await kernel.bus.listen?.(kernel.name, inbox);

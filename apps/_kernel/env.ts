@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { masterKeysOf } from "./crypto/derive";
 
 /** Raw environment: process.env on Bun, the bindings of type string on Workers. */
 export type EnvSource = Record<string, string | undefined>;
@@ -10,10 +11,12 @@ export const baseEnv = z.object({
   MALL_ENV: z.enum(["dev", "test", "production"]).default("dev").describe("Profile."),
   MALL_MASTER_KEY: z
     .string()
-    .min(32)
+    .refine((text) => masterKeysOf(text).every((key) => key.length >= 32), {
+      error: "each key must have at least 32 characters",
+    })
     .default(devMasterKey)
     .describe(
-      "Secret of at least 32 characters that seals keys and derives secrets. Must be set in production.",
+      "Secret of at least 32 characters that seals keys and derives secrets; after a change a comma list, the newest first. Must be set in production.",
     ),
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
@@ -86,7 +89,10 @@ export function parseEnv<T extends z.ZodType<BaseEnv>>(schema: T, source: EnvSou
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
     throw new Error(`The environment is not complete:\n${lines.join("\n")}`);
   }
-  if (parsed.data.MALL_ENV === "production" && parsed.data.MALL_MASTER_KEY === devMasterKey) {
+  if (
+    parsed.data.MALL_ENV === "production" &&
+    masterKeysOf(parsed.data.MALL_MASTER_KEY).includes(devMasterKey)
+  ) {
     throw new Error(
       "The environment is not complete:\n  MALL_MASTER_KEY: must be set to a secret of your own in production",
     );

@@ -4,10 +4,11 @@ import { jsonLog } from "@mall/kernel/log";
 import { gatewayPort } from "@mall/kernel/topology";
 import type { Mall } from "./mall";
 
-/** Serves the whole mall on the gateway's two ports. */
+/** Serves the whole mall on the gateway's two ports. Rejects with a sentence when the master key is not its data's. */
 export async function serveMall(mall: Mall, env: EnvSource) {
   const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
   const { port, grpcPort } = portsOf(env, gatewayPort);
+  await Promise.all(mall.apps.map((app) => app.start()));
   const http = serveHttp(mall.gateway.fetch, port);
   const grpc = await serveGrpc(mall.gateway.grpcRoutes, mall.gateway.fetch, grpcPort);
   await Promise.all(mall.apps.map((app) => app.listen()));

@@ -5,6 +5,7 @@ import openapi from "@mall/gen/openapi/order.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import { sweep } from "./application/sweep";
+import { clearOrders } from "./db/clear-orders";
 import type { Deps } from "./deps";
 import { orderEnv } from "./env";
 import { orderConsumers } from "./transport/events";
@@ -15,6 +16,7 @@ export function createOrderService(resources: Resources): MallApp {
   const kernel = createKernel("order", resources, parseEnv(orderEnv, resources.env));
   const deps: Deps = {
     ...kernel,
+    people: kernel.personal.rows("orders"),
     rpc: { inventory: kernel.client(InventoryService), payment: kernel.client(PaymentService) },
   };
   return createApp(kernel, {
@@ -22,6 +24,7 @@ export function createOrderService(resources: Resources): MallApp {
     consumers: orderConsumers(deps),
     migrations: journal.entries.length,
     openapi,
+    clear: [clearOrders],
     sweep: sweep(deps),
   });
 }

@@ -161,6 +161,7 @@ export const ownReasons: Record<string, readonly Reason[]> = {
     "PRICE_CHANGED",
     "HOLD_LIMIT_EXCEEDED",
     "COUPON_NOT_APPLICABLE",
+    "ACCOUNT_NOT_FOUND",
     "OVERLOADED",
     ...payment,
   ],

@@ -67,7 +67,7 @@ export async function checkInvariants({ sql, provider }: Pick<Cluster, "sql" | "
 /** Everything the services know about the purchase that a checkout, an order or a payment belongs to. */
 async function storyOf(sql: postgres.Sql, what: string, id: string): Promise<string> {
   const rows = await sql.unsafe<Row[]>(
-    `select to_jsonb(c) as checkout, to_jsonb(o) - 'shipping_address' as order, to_jsonb(h) as hold,
+    `select to_jsonb(c) as checkout, to_jsonb(o) - 'shipping_address' - 'email' - 'personal' as order, to_jsonb(h) as hold,
         (select jsonb_agg(p) from payment.payments p where p.order_id = c.order_id) as payments,
         (select jsonb_agg(e.kind || ' ' || e.detail order by e.id) from "order".order_events e where e.order_id = c.order_id)
           as timeline

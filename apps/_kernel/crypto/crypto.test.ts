@@ -31,3 +31,20 @@ test("a sealed value opens only whole, with its context and its key", () => {
   sealed[sealed.length - 1]! ^= 1;
   expect(() => seal.open(sealed, "row 1")).toThrow();
 });
+
+test("after a change of the master key what the former one made is good, and the new one makes", () => {
+  const next = "another master key of thirty-two characters or more";
+  const [former, both] = [`${master}`, `${next}, ${master}`];
+  const secret = derivedSecrets(former).secretOf("cart", "cart_1", 1);
+  expect(derivedSecrets(both).isSecretOf(secret, "cart", "cart_1", 1)).toBe(true);
+  expect(derivedSecrets(next).isSecretOf(secret, "cart", "cart_1", 1)).toBe(false);
+  expect(derivedSecrets(both).secretOf("cart", "cart_1", 1)).toBe(
+    derivedSecrets(next).secretOf("cart", "cart_1", 1),
+  );
+  const sealed = sealer(former, "test").seal(Buffer.from("secret"), "row 1");
+  expect(sealer(both, "test").open(sealed, "row 1").toString()).toBe("secret");
+  expect(() => sealer(both, "test").open(sealed, "row 2")).toThrow();
+  expect(() => sealer(next, "test").open(sealed, "row 1")).toThrow();
+  const anew = sealer(both, "test").seal(Buffer.from("secret"), "row 1");
+  expect(sealer(next, "test").open(anew, "row 1").toString()).toBe("secret");
+});

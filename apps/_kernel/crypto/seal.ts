@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { deriveKey } from "./derive";
+import { deriveKeys } from "./derive";
 
 /** Authenticated encryption of small values at rest, bound to where they are stored. */
 export interface Seal {
@@ -9,23 +9,35 @@ export interface Seal {
   open(sealed: Uint8Array, context: string): Buffer;
 }
 
-/** A seal under a key derived from the master key for one purpose. */
-export function sealer(masterKey: string, purpose: string): Seal {
-  const key = deriveKey(masterKey, `seal/${purpose}`);
+function open(key: Uint8Array, sealed: Uint8Array, context: string): Buffer {
+  if (sealed[0] !== 1) throw new Error("sealed value has an unknown version");
+  const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(1, 13)).setAAD(Buffer.from(context));
+  decipher.setAuthTag(sealed.subarray(13, 29));
+  return Buffer.concat([decipher.update(sealed.subarray(29)), decipher.final()]);
+}
+
+/** A seal under the first of these keys, of 32 bytes each, that opens what any of them sealed. */
+export function sealUnder(keys: readonly Uint8Array[]): Seal {
   return {
     seal(plain, context) {
       const nonce = randomBytes(12);
-      const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(context));
+      const cipher = createCipheriv("aes-256-gcm", keys[0]!, nonce).setAAD(Buffer.from(context));
       const body = Buffer.concat([cipher.update(plain), cipher.final()]);
       return Buffer.concat([Buffer.of(1), nonce, cipher.getAuthTag(), body]);
     },
     open(sealed, context) {
-      if (sealed[0] !== 1) throw new Error("sealed value has an unknown version");
-      const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(1, 13)).setAAD(
-        Buffer.from(context),
-      );
-      decipher.setAuthTag(sealed.subarray(13, 29));
-      return Buffer.concat([decipher.update(sealed.subarray(29)), decipher.final()]);
+      for (const older of keys.slice(0, -1)) {
+        try {
+          return open(older, sealed, context);
+        } catch {
+          // the next key may have sealed it
+        }
+      }
+      return open(keys.at(-1)!, sealed, context);
     },
   };
 }
+
+/** A seal for one purpose under keys derived from the master keys. */
+export const sealer = (masterKey: string, purpose: string): Seal =>
+  sealUnder(deriveKeys(masterKey, `seal/${purpose}`));

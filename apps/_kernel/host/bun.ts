@@ -159,6 +159,7 @@ export async function serveService(
   const log = jsonLog(name, LOG_LEVEL);
   const resources = bunResources(name, env, staticRegistry(env), hostBus(env));
   const app = create(resources);
+  await app.start();
   const { port, grpcPort } = portsOf(env, services[name].port);
   const http = serveHttp(app.fetch, port);
   const grpc = await serveGrpc(app.rpc.routes, app.fetch, grpcPort);

@@ -92,17 +92,20 @@ function workerResources(name: ServiceName, env: WorkerEnv, registry: Registry):
  */
 export function workerOf(name: ServiceName, create: (resources: Resources) => MallApp) {
   let app: MallApp | undefined;
-  const get = (env: WorkerEnv): MallApp => {
+  let isStarted = false;
+  const get = async (env: WorkerEnv): Promise<MallApp> => {
     app ??= create(workerResources(name, env, bindingsRegistry(env)));
+    if (!isStarted) await app.start();
+    isStarted = true;
     return app;
   };
   return {
     fetch: (request: Request, env: WorkerEnv, context: ExecutionContext): Promise<Response> =>
-      withScope(context, async () => get(env).fetch(request)),
+      withScope(context, async () => (await get(env)).fetch(request)),
     // workerd calls functions of an object over RPC only with exactly these three parameters
     sweep: (_event: unknown, env: WorkerEnv, context: ExecutionContext): Promise<void> =>
       withScope(context, async () => {
-        const work = get(env).sweep();
+        const work = get(env).then((own) => own.sweep());
         await work.catch((error) => jsonLog(name, "info")("error", "sweep failed", errorFields(error)));
       }),
   };

@@ -29,6 +29,20 @@ describe("a service token", () => {
     expect(await reasonOf(cart.callerOf(token))).toBe("UNAUTHENTICATED");
   });
 
+  test("is accepted while the master key changes, from processes that do not have the new one yet", async () => {
+    const clock = testClock();
+    const next = "another master key of thirty-two characters or more";
+    const cart = serviceTokens(`${next},${master}`, "cart", clock);
+    const [former, newest] = await Promise.all(
+      [master, next].map((key) => serviceTokens(key, "checkout", clock).tokenFor("cart")),
+    );
+    expect(await cart.callerOf(former!)).toBe("checkout");
+    expect(await cart.callerOf(newest!)).toBe("checkout");
+    expect(await reasonOf(serviceTokens(next, "cart", clock).callerOf(former!))).toBe("UNAUTHENTICATED");
+    const both = await serviceTokens(`${next},${master}`, "checkout", clock).tokenFor("cart");
+    expect(await serviceTokens(next, "cart", clock).callerOf(both)).toBe("checkout");
+  });
+
   test("outside the call table, of another mall, or changed is refused", async () => {
     const clock = testClock();
     const cart = serviceTokens(master, "cart", clock);

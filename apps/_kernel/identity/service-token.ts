@@ -1,5 +1,5 @@
-import { jwtVerify, SignJWT } from "jose";
-import { deriveKey } from "../crypto/derive";
+import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
+import { deriveKeys } from "../crypto/derive";
 import { fault } from "../fault";
 import {
   type CallerName,
@@ -14,8 +14,7 @@ import {
 const ttlSeconds = 60;
 const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
 
-async function keyPair(masterKey: string, caller: CallerName) {
-  const seed = deriveKey(masterKey, `service-token/${caller}`);
+async function keyPair(seed: Uint8Array) {
   const pkcs8 = new Uint8Array(Buffer.concat([pkcs8Ed25519, seed]));
   const signKey = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", true, ["sign"]);
   const { x } = (await crypto.subtle.exportKey("jwk", signKey)) as JsonWebKey;
@@ -63,9 +62,10 @@ export function serviceTokens(
     reaching === "event"
       ? listensTo(listeners, self, caller)
       : self in services && mayCall(caller, self as ServiceName);
-  const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>>();
+  const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>[]>();
   const keysOf = async (caller: CallerName) => {
-    const found = keys.get(caller) ?? (await keyPair(masterKey, caller));
+    const seeds = () => deriveKeys(masterKey, `service-token/${caller}`);
+    const found = keys.get(caller) ?? (await Promise.all(seeds().map(keyPair)));
     keys.set(caller, found);
     return found;
   };
@@ -77,7 +77,7 @@ export function serviceTokens(
       const nowMs = clock().getTime();
       const last = issued.get(callee);
       if (last && last.renewAtMs > nowMs) return last.token;
-      const { signKey } = await keysOf(self);
+      const [newest] = await keysOf(self);
       const now = Math.floor(nowMs / 1000);
       const token = await new SignJWT()
         .setProtectedHeader({ alg: "EdDSA", typ: "svc+jwt", kid: self })
@@ -85,7 +85,7 @@ export function serviceTokens(
         .setAudience(callee)
         .setIssuedAt(now)
         .setExpirationTime(now + ttlSeconds)
-        .sign(signKey);
+        .sign(newest!.signKey);
       issued.set(callee, { token, renewAtMs: nowMs + (ttlSeconds * 1000) / 2 });
       return token;
     },
@@ -94,19 +94,18 @@ export function serviceTokens(
       const known = accepted.get(token);
       if (known && known.expiresAtMs > nowMs && mayReach(known.caller, reaching)) return known.caller;
       try {
-        const { payload, protectedHeader } = await jwtVerify(
-          token,
-          async ({ kid }) => {
-            if (!kid || !(kid in calls)) throw refuse();
-            return (await keysOf(kid as CallerName)).verifyKey;
-          },
-          {
-            algorithms: ["EdDSA"],
-            typ: "svc+jwt",
-            audience: self,
-            requiredClaims: ["iss", "exp"],
-            currentDate: clock(),
-          },
+        const { kid } = decodeProtectedHeader(token);
+        if (!kid || !(kid in calls)) throw refuse();
+        const options = {
+          algorithms: ["EdDSA"],
+          typ: "svc+jwt",
+          audience: self,
+          requiredClaims: ["iss", "exp"],
+          currentDate: clock(),
+        };
+        const pairs = await keysOf(kid as CallerName);
+        const { payload, protectedHeader } = await Promise.any(
+          pairs.map(({ verifyKey }) => jwtVerify(token, verifyKey, options)),
         );
         const caller = payload.iss as CallerName;
         // iss must be the key's own name, or one service could speak for another

@@ -102,6 +102,7 @@ export async function harness(
   }
   const env = { MALL_ENV: "test", MALL_MASTER_KEY: masterKey, LOG_LEVEL: "silent", ...options.env };
   const app = create({ env, db, registry, clock, background: () => {} });
+  await app.start();
   registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
   const headers = async (as: As) => {
     const header = new Headers();

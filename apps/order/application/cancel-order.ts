@@ -6,6 +6,9 @@ import { carryOut } from "./carry-out";
 import { getHeldOrder } from "./holder";
 import { undo } from "./undo";
 
+/** Why an order was cancelled by its customer, whatever else that says about it. */
+const customerReason = "CUSTOMER";
+
 /**
  * Cancels an order of the actor that has not been shipped; a repetition changes nothing. Units and money of a paid one
  * go back right after the decision, and by the sweeper when that fails. Faults: ORDER_NOT_FOUND, ORDER_STATE_INVALID,
@@ -13,9 +16,13 @@ import { undo } from "./undo";
  */
 export const cancelOrder =
   (deps: Deps) =>
-  async (actor: Actor, orderId: Id<"ord">, reason: string): Promise<Order> => {
+  async (actor: Actor, orderId: Id<"ord">, words: string): Promise<Order> => {
     await getHeldOrder(deps, actor, orderId);
-    const { order, change } = await carryOut(deps, orderId, { verb: "cancel", reason });
+    const { order, change } = await carryOut(deps, orderId, {
+      verb: "cancel",
+      reason: customerReason,
+      words,
+    });
     if (change?.hasEffects) await undo(deps, { orderId, checkoutId: order.checkoutId, attempts: 0 });
     return order;
   };

@@ -20,7 +20,7 @@ export interface Outcome {
   change: Change | undefined;
 }
 
-type Store = Pick<Deps, "db" | "clock" | "announce" | "audit">;
+type Store = Pick<Deps, "db" | "clock" | "announce" | "audit" | "people">;
 
 /** Tells the mall what a change means for others. */
 async function announceChange(deps: Store, tx: Tx, { order, event, isRefunded }: Change): Promise<void> {
@@ -37,7 +37,7 @@ async function announceChange(deps: Store, tx: Tx, { order, event, isRefunded }:
 async function store(deps: Store, tx: Tx, decidedOn: Order, change: Change): Promise<boolean> {
   const now = deps.clock();
   const undoDueAt = change.hasEffects ? undoLeaseEnd(now) : undefined;
-  const isSaved = await saveChange(tx, decidedOn, change, undoDueAt, now);
+  const isSaved = await saveChange(tx, deps.people, decidedOn, change, undoDueAt, now);
   if (isSaved) await announceChange(deps, tx, change);
   return isSaved;
 }
@@ -53,7 +53,7 @@ export async function carryOutIn(
   command: OrderCommand,
 ): Promise<Outcome | undefined> {
   for (;;) {
-    const order = await findOrder(tx, id);
+    const order = await findOrder(tx, deps.people, id);
     if (!order) throw notFound("ORDER");
     const now = deps.clock();
     if (isDue(order, now)) return undefined;
@@ -72,7 +72,7 @@ export async function carryOutIn(
 /** Writes the expiry of an order down if it is due; nothing else happens to an order that is not. */
 export async function expireIn(deps: Store, tx: Tx, id: Id<"ord">): Promise<void> {
   for (;;) {
-    const order = await findOrder(tx, id);
+    const order = await findOrder(tx, deps.people, id);
     const now = deps.clock();
     if (!order || !isDue(order, now)) return;
     if (await store(deps, tx, order, decide(order, { verb: "expire" }, now)!)) return;

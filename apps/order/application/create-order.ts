@@ -1,6 +1,6 @@
 import { OrderPlacedSchema } from "@mall/gen/mall/order/v1/events_pb";
 import type { Tx } from "@mall/kernel/db/client";
-import { fault } from "@mall/kernel/fault";
+import { fault, notFound } from "@mall/kernel/fault";
 import { findOrder, insertOrder, isAbandoned } from "../db/orders";
 import type { Deps } from "../deps";
 import { asOf } from "../domain/decide";
@@ -12,8 +12,8 @@ const cancelledBefore = () =>
   });
 
 /** The order that a repetition made before. One that ended unpaid stays ended, however late its creation comes. */
-async function madeBefore(tx: Tx, draft: OrderDraft, now: Date): Promise<Order> {
-  const existing = await findOrder(tx, draft.id);
+async function madeBefore(deps: Deps, tx: Tx, draft: OrderDraft, now: Date): Promise<Order> {
+  const existing = await findOrder(tx, deps.people, draft.id);
   if (existing?.checkoutId === draft.checkoutId) {
     const order = asOf(existing, now);
     if (order.state === "CANCELLED" && !order.paidAt) throw cancelledBefore();
@@ -25,7 +25,8 @@ async function madeBefore(tx: Tx, draft: OrderDraft, now: Date): Promise<Order> 
 
 /**
  * Creates the unpaid order of a checkout; a repetition returns the order it made before. Faults:
- * ORDER_STATE_INVALID when it was abandoned or cancelled before it came, ORDER_EXISTS, ORDER_TOTALS_WRONG.
+ * ORDER_STATE_INVALID when it was abandoned or cancelled before it came, ORDER_EXISTS, ORDER_TOTALS_WRONG,
+ * ACCOUNT_NOT_FOUND when its user was erased.
  */
 export const createOrder =
   (deps: Deps) =>
@@ -33,8 +34,10 @@ export const createOrder =
     checkTotals(draft);
     return deps.db.tx(async (tx) => {
       const now = deps.clock();
-      const placed = await insertOrder(tx, draft, now);
-      if (!placed) return madeBefore(tx, draft, now);
+      const personal = await deps.people.seal(tx, draft.userId ?? draft.id, draft.id, draft.person);
+      if (!personal) throw notFound("ACCOUNT");
+      const placed = await insertOrder(tx, draft, personal, now);
+      if (!placed) return madeBefore(deps, tx, draft, now);
       await deps.announce(tx, {
         desc: OrderPlacedSchema,
         data: { orderId: draft.id },

@@ -11,7 +11,7 @@ import { holds } from "./holder";
 export const getOrder =
   (deps: Deps) =>
   async (actor: Actor, orderId: Id<"ord">): Promise<Order> => {
-    const order = await findOrder(deps.db, orderId);
+    const order = await findOrder(deps.db, deps.people, orderId);
     if (!order || !(actor.service === "checkout" || holds(deps, actor, order))) throw notFound("ORDER");
     return asOf(order, deps.clock());
   };

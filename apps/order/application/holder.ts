@@ -13,11 +13,11 @@ export function holds(deps: Pick<Deps, "secrets">, actor: Actor, order: Order): 
 
 /** An order of the actor as it is stored. Fault ORDER_NOT_FOUND, also for orders of others. */
 export async function getHeldOrder(
-  deps: Pick<Deps, "db" | "secrets">,
+  deps: Pick<Deps, "db" | "secrets" | "people">,
   actor: Actor,
   orderId: Id<"ord">,
 ): Promise<Order> {
-  const order = await findOrder(deps.db, orderId);
+  const order = await findOrder(deps.db, deps.people, orderId);
   if (!order || !holds(deps, actor, order)) throw notFound("ORDER");
   return order;
 }

@@ -22,5 +22,9 @@ export const listOrderEvents =
     if (isDue(order, deps.clock())) await deps.db.tx((tx) => expireIn(deps, tx, orderId));
     const events = await listEvents(deps.db, orderId, page.after, page.size + 1);
     const shown = events.slice(0, page.size);
-    return { events: shown, next: events.length > page.size ? shown.at(-1)!.sequence : undefined };
+    const words = order.person?.cancelWords;
+    const told = shown.map((event) =>
+      words && event.kind === "cancelled" ? { ...event, detail: words } : event,
+    );
+    return { events: told, next: events.length > page.size ? shown.at(-1)!.sequence : undefined };
   };

@@ -14,7 +14,13 @@ export const listOrders =
     userId: Id<"usr">,
     page: { size: number; after?: Id<"ord"> },
   ): Promise<{ orders: Order[]; next?: Id<"ord"> }> => {
-    const orders = await selectOrders(deps.db, userId, page.after ?? newestPossible, page.size + 1);
+    const orders = await selectOrders(
+      deps.db,
+      deps.people,
+      userId,
+      page.after ?? newestPossible,
+      page.size + 1,
+    );
     const now = deps.clock();
     const shown = orders.slice(0, page.size).map((order) => asOf(order, now));
     return { orders: shown, next: orders.length > page.size ? shown.at(-1)!.id : undefined };

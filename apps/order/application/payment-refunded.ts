@@ -20,7 +20,7 @@ export interface Refund extends Refunded {
 export const paymentRefunded =
   (deps: Deps) =>
   async (tx: Tx, orderId: Id<"ord">, refund: Refund): Promise<void> => {
-    if (!(await findOrder(tx, orderId))) return;
+    if (!(await findOrder(tx, deps.people, orderId))) return;
     const record = () => carryOutIn(deps, tx, orderId, { verb: "refund", ...refund });
     while (!(await record())) await expireIn(deps, tx, orderId);
   };

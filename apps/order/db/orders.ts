@@ -1,23 +1,11 @@
-import { type EarlyRefundsRow, orderLines, orders } from "@mall/db/order";
+import { dataKeys, type EarlyRefundsRow, orderLines, orders } from "@mall/db/order";
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf, uuidv7 } from "@mall/kernel/id";
-import type { Money } from "@mall/kernel/money";
 import { and, asc, desc, eq, inArray, lt, sql } from "drizzle-orm";
 import type { Change } from "../domain/decide";
 import type { Order, OrderDraft, Refunded } from "../domain/order";
-import type { OrderState } from "../domain/transitions";
-
-type OrderRow = typeof orders.$inferSelect;
-type LineRow = typeof orderLines.$inferSelect;
-
-const rowToEarlyRefunds = (row: EarlyRefundsRow | null, currency: string): Order["earlyRefunds"] =>
-  Object.fromEntries(
-    Object.entries(row ?? {}).map(([paymentId, { minor, inFull }]): [string, Refunded] => [
-      paymentId,
-      { total: { currency, minor: BigInt(minor) }, inFull },
-    ]),
-  );
+import { grouped, keyOfOrder, orderWithLines, type People, subjectOf } from "./order-rows";
 
 /** Null for none, which is nearly always. */
 function earlyRefundsToRow(refunds: Order["earlyRefunds"]): string | null {
@@ -29,57 +17,29 @@ function earlyRefundsToRow(refunds: Order["earlyRefunds"]): string | null {
   return JSON.stringify(row);
 }
 
-function rowToOrder(row: OrderRow, lines: readonly LineRow[]): Order {
-  const money = (minor: bigint): Money => ({ currency: row.currency, minor });
-  return {
-    ...row,
-    userId: row.userId ?? undefined,
-    paymentId: row.paymentId ?? undefined,
-    state: row.state as OrderState,
-    items: lines.map((line) => ({ ...line, unitPrice: money(line.unitPrice), total: money(line.total) })),
-    totals: {
-      subtotal: money(row.subtotal),
-      discountTotal: money(row.discountTotal),
-      shippingTotal: money(row.shippingTotal),
-      taxTotal: money(row.taxTotal),
-      total: money(row.total),
-    },
-    paidAt: row.paidAt ?? undefined,
-    cancelledAt: row.cancelledAt ?? undefined,
-    expiresAt: row.expiresAt ?? undefined,
-    refundedTotal: money(row.refundedTotal),
-    earlyRefunds: rowToEarlyRefunds(row.earlyRefunds, row.currency),
-  };
-}
-
-function grouped(rows: { order: OrderRow; line: LineRow }[]): Order[] {
-  const byId = new Map<string, { row: OrderRow; lines: LineRow[] }>();
-  for (const { order, line } of rows) {
-    const known = byId.get(order.id);
-    if (known) known.lines.push(line);
-    else byId.set(order.id, { row: order, lines: [line] });
-  }
-  return [...byId.values()].map(({ row, lines }) => rowToOrder(row, lines));
-}
-
 const selectOrder = statement("find_order", (p: Params<{ id: string }>) =>
   orm
-    .select({ order: orders, line: orderLines })
+    .select(orderWithLines)
     .from(orders)
     .innerJoin(orderLines, eq(orderLines.orderId, orders.id))
+    .leftJoin(dataKeys, keyOfOrder)
     .where(eq(orders.id, p.id))
     .orderBy(asc(orderLines.position)),
 );
 
 /** An order with its lines. */
-export const findOrder = async (session: Session, id: Id<"ord">): Promise<Order | undefined> =>
-  grouped(await selectOrder(session, { id }))[0];
+export const findOrder = async (
+  session: Session,
+  people: People,
+  id: Id<"ord">,
+): Promise<Order | undefined> => grouped(await selectOrder(session, { id }), people)[0];
 
 const selectPage = statement("list_orders", (p: Params<{ userId: string; before: string; limit: number }>) =>
   orm
-    .select({ order: orders, line: orderLines })
+    .select(orderWithLines)
     .from(orders)
     .innerJoin(orderLines, eq(orderLines.orderId, orders.id))
+    .leftJoin(dataKeys, keyOfOrder)
     .where(
       inArray(
         orders.id,
@@ -97,10 +57,11 @@ const selectPage = statement("list_orders", (p: Params<{ userId: string; before:
 /** Up to `limit` orders of a user older than `before`, newest first. */
 export const listOrders = async (
   session: Session,
+  people: People,
   userId: Id<"usr">,
   before: Id<"ord">,
   limit: number,
-): Promise<Order[]> => grouped(await selectPage(session, { userId, before, limit }));
+): Promise<Order[]> => grouped(await selectPage(session, { userId, before, limit }), people);
 
 interface InsertParams {
   id: string;
@@ -112,8 +73,7 @@ interface InsertParams {
   shippingTotal: string;
   taxTotal: string;
   total: string;
-  email: string;
-  shippingAddress: string;
+  personal: Uint8Array;
   shippingOption: string;
   expiresAt: Date | null;
   now: Date;
@@ -126,11 +86,10 @@ const insert = sqlStatement<InsertParams, { number: string }>(
       insert into "order".order_ids (id, abandoned) values (${p.id}, false) on conflict do nothing returning id
     ), placed as (
       insert into "order".orders (id, number, checkout_id, user_id, state, currency, subtotal, discount_total,
-        shipping_total, tax_total, total, email, shipping_address, shipping_option, expires_at, created_at)
+        shipping_total, tax_total, total, personal, shipping_option, expires_at, created_at)
       select id, nextval('"order".order_numbers')::text, ${p.checkoutId}::uuid, ${p.userId}::uuid, 'PENDING_PAYMENT',
         ${p.currency}, ${p.subtotal}::text::bigint, ${p.discountTotal}::text::bigint, ${p.shippingTotal}::text::bigint,
-        ${p.taxTotal}::text::bigint, ${p.total}::text::bigint, ${p.email}, ${p.shippingAddress}::text::jsonb,
-        ${p.shippingOption}, ${p.expiresAt}::timestamptz, ${p.now}::timestamptz from used
+        ${p.taxTotal}::text::bigint, ${p.total}::text::bigint, ${p.personal}::bytea, ${p.shippingOption}, ${p.expiresAt}::timestamptz, ${p.now}::timestamptz from used
       on conflict do nothing returning id, number, created_at
     ), lines as (
       insert into "order".order_lines (order_id, position, variant_id, product_id, sku, title, quantity, unit_price, total)
@@ -144,10 +103,15 @@ const insert = sqlStatement<InsertParams, { number: string }>(
 );
 
 /**
- * Stores a new unpaid order with lines and timeline in one statement; undefined when its id or checkout has one, or its
- * checkout was undone first.
+ * Stores a new unpaid order with lines and timeline in one statement, its person sealed; undefined when its id or
+ * checkout has one, or its checkout was undone first.
  */
-export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise<Order | undefined> {
+export async function insertOrder(
+  tx: Tx,
+  draft: OrderDraft,
+  personal: Uint8Array,
+  now: Date,
+): Promise<Order | undefined> {
   const { totals } = draft;
   const lines = draft.items.map((line, position) => ({
     position,
@@ -169,8 +133,7 @@ export async function insertOrder(tx: Tx, draft: OrderDraft, now: Date): Promise
     shippingTotal: String(totals.shippingTotal.minor),
     taxTotal: String(totals.taxTotal.minor),
     total: String(totals.total.minor),
-    email: draft.email,
-    shippingAddress: JSON.stringify(draft.shippingAddress),
+    personal,
     shippingOption: draft.shippingOption,
     expiresAt: draft.expiresAt ?? null,
     now,
@@ -222,6 +185,7 @@ interface SaveParams {
   earlyRefunds: string | null;
   paymentSequence: number;
   undoDueAt: Date | null;
+  personal: Uint8Array | null;
   kind: string | null;
   detail: string;
   at: Date | null;
@@ -234,7 +198,10 @@ const save = sqlStatement<SaveParams, { version: number }>(
         paid_at = ${p.paidAt}, expires_at = ${p.expiresAt}, cancelled_at = ${p.cancelledAt},
         cancel_reason = ${p.cancelReason}, refunded_total = ${p.refundedTotal}::text::bigint,
         early_refunds = ${p.earlyRefunds}::text::jsonb, payment_sequence = ${p.paymentSequence},
-        undo_due_at = coalesce(${p.undoDueAt}::timestamptz, undo_due_at)
+        undo_due_at = coalesce(${p.undoDueAt}::timestamptz, undo_due_at),
+        personal = coalesce(${p.personal}::bytea, personal),
+        email = case when ${p.personal}::bytea is null then email else '' end,
+        shipping_address = case when ${p.personal}::bytea is null then shipping_address else '{}' end
       where id = ${p.id} and version = ${p.version}
       returning id, version
     ), timeline as (
@@ -251,11 +218,14 @@ const save = sqlStatement<SaveParams, { version: number }>(
  */
 export async function saveChange(
   tx: Tx,
+  people: People,
   decidedOn: Order,
   { order, event }: Change,
   undoDueAt: Date | undefined,
   now: Date,
 ): Promise<boolean> {
+  const isToldMore = order.person !== undefined && order.person !== decidedOn.person;
+  const personal = isToldMore && (await people.seal(tx, subjectOf(order), order.id, order.person!));
   const saved = await save(tx, {
     id: uuidOf(order.id),
     version: decidedOn.version,
@@ -269,6 +239,7 @@ export async function saveChange(
     earlyRefunds: earlyRefundsToRow(order.earlyRefunds),
     paymentSequence: order.paymentSequence,
     undoDueAt: undoDueAt ?? null,
+    personal: personal || null,
     kind: event?.kind ?? null,
     detail: event?.detail ?? "",
     at: event?.at ?? null,

@@ -24,8 +24,10 @@ const placed = (expiresAt?: Date): Order => ({
     ...{ subtotal: usd(price), discountTotal: usd(0n), shippingTotal: usd(0n) },
     ...{ taxTotal: usd(0n), total: usd(price) },
   },
-  email: "ada@example.com",
-  shippingAddress: { name: "", line1: "", line2: "", city: "", region: "", postalCode: "", country: "" },
+  person: {
+    email: "ada@example.com",
+    shippingAddress: { name: "", line1: "", line2: "", city: "", region: "", postalCode: "", country: "" },
+  },
   shippingOption: "standard",
   cancelReason: "",
   version: 1,

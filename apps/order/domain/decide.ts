@@ -10,7 +10,8 @@ export type OrderCommand =
   | { verb: "beginPayment"; sequence: number }
   | { verb: "endPayment"; sequence: number; expiresAt: Date }
   | { verb: "pay"; paymentId: Id<"pay"> }
-  | { verb: "cancel" | "abandon"; reason: string }
+  | { verb: "cancel"; reason: string; words?: string }
+  | { verb: "abandon"; reason: string }
   | ({ verb: "refund"; paymentId: Id<"pay">; detail: string } & Refunded);
 
 /** What a command makes of an order, with its entry in the timeline if it has one. */
@@ -90,12 +91,13 @@ function pay(order: Order, phase: OrderPhase, paymentId: Id<"pay">, now: Date): 
 function cancel(
   order: Order,
   phase: OrderPhase,
-  { verb, reason }: { verb: "cancel" | "abandon"; reason: string },
+  { verb, reason, words }: { verb: "cancel" | "abandon"; reason: string; words?: string },
   now: Date,
 ): Change | undefined {
   const next = nextPhase(phase, verb);
   if (next === phase) return undefined;
-  const cancelled = moved(order, next, { cancelReason: reason, cancelledAt: now });
+  const person = order.person && words ? { ...order.person, cancelWords: words } : order.person;
+  const cancelled = moved(order, next, { person, cancelReason: reason, cancelledAt: now });
   return { ...change(cancelled, "cancelled", now, reason), hasEffects: order.paymentId !== undefined };
 }
 

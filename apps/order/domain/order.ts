@@ -31,6 +31,14 @@ export interface Totals {
   total: Money;
 }
 
+/** What an order says about its buyer. */
+export interface Person {
+  email: string;
+  shippingAddress: Address;
+  /** Why the customer cancelled it, if that was told. */
+  cancelWords?: string;
+}
+
 /** What a checkout asks to be ordered. */
 export interface OrderDraft {
   id: Id<"ord">;
@@ -38,8 +46,7 @@ export interface OrderDraft {
   userId?: Id<"usr">;
   items: OrderLine[];
   totals: Totals;
-  email: string;
-  shippingAddress: Address;
+  person: Person;
   shippingOption: string;
   /** When it is cancelled by itself; undefined while it is being paid. */
   expiresAt?: Date;
@@ -53,10 +60,13 @@ export interface Refunded {
 }
 
 /** A snapshot of what was bought, and what became of it. */
-export interface Order extends OrderDraft {
+export interface Order extends Omit<OrderDraft, "person"> {
+  /** Undefined once the buyer was erased. */
+  person?: Person;
   number: string;
   state: OrderState;
   paymentId?: Id<"pay">;
+  /** A code, such as CUSTOMER; empty unless it was cancelled. */
   cancelReason: string;
   version: number;
   createdAt: Date;

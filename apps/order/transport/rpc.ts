@@ -76,7 +76,7 @@ export const orderRpc = (deps: Deps): Implementation =>
     async cancelOrder({ orderId, reason }, context) {
       const { actor } = context.values.get(requestKey);
       return {
-        order: orderToMessage(await cancelOrder(deps)(actor, orderId as Id<"ord">, reason || "CUSTOMER")),
+        order: orderToMessage(await cancelOrder(deps)(actor, orderId as Id<"ord">, reason)),
       };
     },
   });

@@ -110,7 +110,7 @@ export type OrderCancelled = Message<"mall.order.v1.OrderCancelled"> & {
   orderId: string;
 
   /**
-   * Why, such as PAYMENT_DECLINED.
+   * Why, as a code such as PAYMENT_DECLINED.
    *
    * @generated from field: string reason = 2;
    */
@@ -138,7 +138,7 @@ export type OrderCancelledJson = {
   orderId?: string;
 
   /**
-   * Why, such as PAYMENT_DECLINED.
+   * Why, as a code such as PAYMENT_DECLINED.
    *
    * @generated from field: string reason = 2;
    */

@@ -100,14 +100,14 @@ export type Order = Message<"mall.order.v1.Order"> & {
   total?: Money | undefined;
 
   /**
-   * Where confirmations go.
+   * Where confirmations go; empty once the customer's data was erased.
    *
    * @generated from field: string email = 11;
    */
   email: string;
 
   /**
-   * Where it is shipped.
+   * Where it is shipped; absent once the customer's data was erased.
    *
    * @generated from field: mall.common.v1.Address shipping_address = 12;
    */
@@ -247,14 +247,14 @@ export type OrderJson = {
   total?: MoneyJson;
 
   /**
-   * Where confirmations go.
+   * Where confirmations go; empty once the customer's data was erased.
    *
    * @generated from field: string email = 11;
    */
   email?: string;
 
   /**
-   * Where it is shipped.
+   * Where it is shipped; absent once the customer's data was erased.
    *
    * @generated from field: mall.common.v1.Address shipping_address = 12;
    */
