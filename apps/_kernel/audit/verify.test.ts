@@ -189,3 +189,14 @@ describe("an owner of the database", () => {
     expect((await world.verify(forged)).firstBad).toBe("the head of sequence 4 is not signed with our key");
   });
 });
+
+test("a log is whole after the master key changed, under both keys and not under one alone", async () => {
+  await sealedFive();
+  const next = "another-master-key-of-at-least-32-characters";
+  const both = `${next},test-master-key-test-master-key-0123456789`;
+  await world.written("f");
+  await world.seal(world.db, both);
+  expect(await world.verify(undefined, both)).toEqual({ sealed: 6, pending: 0, firstBad: undefined });
+  expect((await world.verify(undefined, next)).sealed).toBe(0);
+  expect((await world.verify()).sealed).toBe(5);
+});

@@ -70,7 +70,7 @@ function faultOf(chain: Chain, before: { sequence: number; hash: Uint8Array }, r
   if (sequence !== before.sequence + 1) return `sequence ${before.sequence + 1} is missing`;
   const where = `sequence ${sequence}, event ${row.event_id}:`;
   if (row.id === null) return `${where} the event is missing`;
-  if (!same(chain.hashAfter(before.hash, sequence, row as AuditRow), row.hash))
+  if (!chain.isHashAfter(row.hash, before.hash, sequence, row as AuditRow))
     return `${where} the event or its place in the chain was changed`;
   if (row.head_hash === null) return undefined;
   if (!same(row.head_hash, row.hash)) return `${where} another hash stood here when this end was signed`;

@@ -20,7 +20,7 @@ export interface AuditWorld {
   /** What was logged. */
   lines: string[];
   auditOn(on: Db): Audit;
-  seal(on?: Db): Promise<void>;
+  seal(on?: Db, masterKey?: string): Promise<void>;
   verify(exported?: Head, masterKey?: string): Promise<Verdict>;
   list(filter?: Partial<AuditFilter>): Promise<AuditEvent[]>;
   /** Writes events with these subjects, each in a transaction of its own and a second later. */
@@ -44,7 +44,7 @@ export async function auditWorld(): Promise<AuditWorld> {
     });
   return {
     ...{ url: database.url, db, owner, clock, lines, auditOn },
-    seal: (on = db) => createSealer("auth", master, on)(),
+    seal: (on = db, masterKey = master) => createSealer("auth", masterKey, on)(),
     verify: (exported, masterKey = master) => verifyAudit("auth", masterKey, db, exported),
     list: (filter) => listAudit("auth", master, db, { limit: 1000, ...filter }),
     async written(...subjects) {

@@ -1,0 +1,8 @@
+CREATE TABLE "cart"."data_keys" (
+	"subject" uuid PRIMARY KEY NOT NULL,
+	"wrapped" "bytea",
+	"wrapped_by" text,
+	"created_at" timestamp (3) with time zone NOT NULL,
+	"destroyed_at" timestamp (3) with time zone,
+	CONSTRAINT "data_keys_destroyed" CHECK (("cart"."data_keys"."wrapped" is null) = ("cart"."data_keys"."destroyed_at" is not null) and ("cart"."data_keys"."wrapped" is null) = ("cart"."data_keys"."wrapped_by" is null))
+);
