@@ -180,5 +180,14 @@ export const signingKeys = auth.table(
   (t) => [check("signing_keys_generation", sql`${t.generation} >= 1`)],
 );
 
-export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
-  kernelTables(auth);
+export const {
+  dataKeys,
+  outbox,
+  inbox,
+  deadLetters,
+  idempotency,
+  auditEvents,
+  auditPending,
+  auditSeals,
+  auditHeads,
+} = kernelTables(auth);

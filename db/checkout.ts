@@ -48,5 +48,14 @@ export const checkouts = checkout.table(
   ],
 );
 
-export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
-  kernelTables(checkout);
+export const {
+  dataKeys,
+  outbox,
+  inbox,
+  deadLetters,
+  idempotency,
+  auditEvents,
+  auditPending,
+  auditSeals,
+  auditHeads,
+} = kernelTables(checkout);

@@ -149,5 +149,14 @@ export const orderEvents = order.table(
   (t) => [uniqueIndex("order_events_by_order").on(t.orderId, t.sequence)],
 );
 
-export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
-  kernelTables(order);
+export const {
+  dataKeys,
+  outbox,
+  inbox,
+  deadLetters,
+  idempotency,
+  auditEvents,
+  auditPending,
+  auditSeals,
+  auditHeads,
+} = kernelTables(order);

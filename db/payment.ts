@@ -11,7 +11,7 @@ import {
   uniqueIndex,
 } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
-import { instant, kernelTables } from "./kernel";
+import { bytea, instant, kernelTables } from "./kernel";
 
 export const payment = pgSchema("payment");
 
@@ -80,7 +80,10 @@ export const refunds = payment.table(
     state: text("state").notNull(),
     amount: bigint("amount", { mode: "bigint" }).notNull(),
     currency: text("currency").notNull(),
-    reason: text("reason").notNull(),
+    /** What staff say about it, sealed with the key of the payer; null in rows from before it was. */
+    personal: bytea("personal"),
+    /** In the clear until the row is sealed, then empty. */
+    reason: text("reason").notNull().default(""),
     /** Idempotency key whose answer is still to be written, of the request that asked for the refund. */
     owes: jsonb("owes").$type<{ scope: string; rpc: string; key: string; owner?: string }>(),
     /** When the sweeper asks the provider again; null once the outcome is known. */
@@ -90,8 +93,10 @@ export const refunds = payment.table(
     updatedAt: instant("updated_at").notNull(),
   },
   (t) => [
+    index("refunds_clear").on(t.id).where(sql`${t.personal} is null`),
     index("refunds_by_payment").on(t.paymentId, t.id),
     index("refunds_due").on(t.dueAt).where(sql`${t.dueAt} is not null`),
+    check("refunds_sealed", sql`${t.personal} is null or ${t.reason} = ''`),
     check("refunds_amount", sql`${t.amount} > 0`),
   ],
 );
@@ -123,5 +128,14 @@ export const fakeRefunds = payment.table("fake_refunds", {
   createdAt: instant("created_at").notNull(),
 });
 
-export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
-  kernelTables(payment);
+export const {
+  dataKeys,
+  outbox,
+  inbox,
+  deadLetters,
+  idempotency,
+  auditEvents,
+  auditPending,
+  auditSeals,
+  auditHeads,
+} = kernelTables(payment);

@@ -174,5 +174,14 @@ export const stockMovements = product.table(
   ],
 );
 
-export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
-  kernelTables(product);
+export const {
+  dataKeys,
+  outbox,
+  inbox,
+  deadLetters,
+  idempotency,
+  auditEvents,
+  auditPending,
+  auditSeals,
+  auditHeads,
+} = kernelTables(product);

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
-import { check, integer, pgSchema, text } from "drizzle-orm/pg-core";
+import { check, index, integer, pgSchema, text } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
-import { instant, kernelTables } from "./kernel";
+import { bytea, instant, kernelTables } from "./kernel";
 
 export const user = pgSchema("user");
 
@@ -10,10 +10,11 @@ export const profiles = user.table(
   "profiles",
   {
     id: idColumn("usr")("id").primaryKey(),
-    /** Address of the account, as auth knew it when the profile was made. */
-    email: text("email").notNull(),
-    displayName: text("display_name").notNull(),
-    /** E.164, or empty. */
+    /** E-mail address, name and phone, sealed with the key of the user; null in rows from before they were. */
+    personal: bytea("personal"),
+    /** In the clear until the row is sealed, then empty; so are the next two. */
+    email: text("email").notNull().default(""),
+    displayName: text("display_name").notNull().default(""),
     phone: text("phone").notNull().default(""),
     version: integer("version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
@@ -21,10 +22,22 @@ export const profiles = user.table(
   },
   (t) => [
     check("profiles_version", sql`${t.version} >= 1`),
-    check("profiles_phone", sql`${t.phone} ~ '^([+][1-9][0-9]{6,14})?$'`),
-    check("profiles_display_name", sql`length(${t.displayName}) between 1 and 100`),
+    index("profiles_clear").on(t.id).where(sql`${t.personal} is null`),
+    check(
+      "profiles_sealed",
+      sql`${t.personal} is null or (${t.email} = '' and ${t.displayName} = '' and ${t.phone} = '')`,
+    ),
   ],
 );
 
-export const { dataKeys, outbox, inbox, deadLetters, idempotency, auditEvents, auditPending, auditSeals, auditHeads } =
-  kernelTables(user);
+export const {
+  dataKeys,
+  outbox,
+  inbox,
+  deadLetters,
+  idempotency,
+  auditEvents,
+  auditPending,
+  auditSeals,
+  auditHeads,
+} = kernelTables(user);

@@ -29,9 +29,10 @@ import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
-import { type ClearTable, clearRows } from "./personal/clear-rows";
+import type { ClearTable } from "./personal/clear-rows";
 import { type DataKeys, dataKeysOf } from "./personal/data-keys";
 import { type Personal, personalData } from "./personal/personal";
+import { type DataKeyWork, dataKeyWork } from "./personal/work";
 import { cachedPolicy, type LoadPolicy, ownPolicy, policyTimeoutMs } from "./policy/source";
 import type { Registry } from "./registry/port";
 import { clientOf } from "./rpc/client";
@@ -41,6 +42,7 @@ import { type Answers, createAnswers } from "./rpc/idempotency";
 import { restRoutes } from "./rpc/rest";
 import { createRpcServer, type Implementation, type RpcServer } from "./rpc/server";
 import { validation } from "./rpc/validate";
+import { eachMinute } from "./time";
 import { type ServiceName, subscriptions } from "./topology";
 
 /** What a host plugs into a service; nothing else differs between hosts. */
@@ -80,16 +82,6 @@ export interface Kernel {
   readonly bus: EventBus;
   readonly resources: Resources;
   readonly env: BaseEnv;
-}
-
-/** What the command line does with the personal data of a service. */
-export interface DataKeyWork {
-  /** Seals what is in the clear from before it was sealed, and tells how many rows. */
-  seal(): Promise<number>;
-  /** Whether rows are in the clear. */
-  isClearLeft(): Promise<boolean>;
-  /** Wraps all keys by the newest master key, and tells how many. */
-  rotate(): Promise<number>;
 }
 
 /** A service as its host sees it. */
@@ -260,30 +252,6 @@ function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): I
   const qstash = qstashSettings(kernel.env);
   if (qstash) qstashRoutes(app, name, qstashVerifier(qstash), inbox);
   return inbox;
-}
-
-/** Does something once a minute of the clock. */
-function eachMinute(clock: () => Date, work: (now: Date) => Promise<unknown>): () => Promise<void> {
-  let dueMs = 0;
-  return async () => {
-    const now = clock();
-    if (now.getTime() < dueMs) return;
-    dueMs = now.getTime() + 60_000;
-    await work(now);
-  };
-}
-
-function dataKeyWork({ name, db, dataKeys }: Kernel, tables: readonly ClearTable[]): DataKeyWork {
-  const rows = tables.map((table) => clearRows(name, dataKeys, table));
-  return {
-    async seal() {
-      let total = 0;
-      for (const each of rows) total += await each.seal(db);
-      return total;
-    },
-    isClearLeft: async () => (await Promise.all(rows.map((each) => each.isLeft(db)))).includes(true),
-    rotate: () => dataKeys.rotate(db),
-  };
 }
 
 /** Runs all, and rejects with the first failure when the last has ended. */

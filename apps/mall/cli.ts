@@ -9,6 +9,7 @@ import { asCommand } from "@mall/kernel/rpc/context";
 import { serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
 import { audit } from "./audit";
+import { dataKeysCommand } from "./data-keys";
 import { commandDatabase } from "./database";
 import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
 import { buildMall, type Mall } from "./mall";
@@ -29,6 +30,9 @@ const usage = `usage: mall <command>
   policy role set <name> [permission …] | role delete <name>
   policy rule set <name> <deny|allow|open> <pattern> [role …] | rule delete <name>
   policy block <user> | unblock <user> | blocked
+  data-keys seal              seal personal data that is in the clear from before it was sealed
+  data-keys rotate            wrap all data keys by the newest key of MALL_MASTER_KEY
+  data-keys erase <id>        destroy what is personal about a user or about a guest's order, for good
   dlq list [service]          show events that nobody could handle
   dlq redrive <service> <id|--all>  hand them to their consumers again
   audit list [--service s] [--actor id|kind] [--subject id] [--action a] [--outcome ok|refused]
@@ -135,6 +139,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
   if (command === "policy") return policy(mall, [verb ?? "", ...rest]);
   if (command === "audit") return audit(mall, [verb ?? "", ...rest], console.log);
+  if (command === "data-keys") return dataKeysCommand(mall, [verb ?? "", ...rest], console.log);
   if (command === "dlq") return deadLetters(mall, [verb ?? "", ...rest]);
   if (command === "reconcile" && verb === "stock") return reconcileStock(mall);
   if (command === "reconcile" && verb === "payments") return reconcilePayments(mall);
@@ -151,6 +156,7 @@ async function main(args: string[]): Promise<number> {
     if (args[0] === "migrate") return 0;
     const mall = buildMall({ PAYMENT_ALLOW_FAKE: "1", ...env, DATABASE_URL: database.url });
     try {
+      await Promise.all(mall.apps.map((app) => app.start()));
       return await asCommand(() => run(mall, args));
     } finally {
       await mall.close();

@@ -5,18 +5,13 @@ import { derivedSecrets } from "@mall/kernel/crypto/derive";
 import { type Id, uuidOf } from "@mall/kernel/id";
 import { dataKeysOf } from "@mall/kernel/personal/data-keys";
 import { personalData } from "@mall/kernel/personal/personal";
-import { type Harness, harness } from "@mall/kernel/testing/harness";
+import { type Harness, harness, masterKey } from "@mall/kernel/testing/harness";
 import { refusal } from "@mall/kernel/testing/refusal";
 import { createOrderService } from "./service";
 
-const masterKey = "test-master-key-test-master-key-0123456789";
-
 let mall: Harness;
 beforeAll(async () => {
-  mall = await harness("order", createOrderService, {
-    neighbours: () => {},
-    env: { MALL_MASTER_KEY: masterKey },
-  });
+  mall = await harness("order", createOrderService);
 });
 afterAll(() => mall.stop());
 

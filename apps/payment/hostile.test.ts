@@ -14,6 +14,7 @@ import { receiveWebhook } from "./application/receive-webhook";
 import { sweep } from "./application/sweep";
 import { voidPayment } from "./application/void-payment";
 import type { Deps } from "./deps";
+import type { RefundNote } from "./domain/refund";
 import { fakeProvider } from "./providers/fake";
 import type { Notice, PaymentProvider } from "./providers/port";
 import { createPaymentService } from "./service";
@@ -37,7 +38,8 @@ function instance(over: (fake: PaymentProvider) => Partial<PaymentProvider>): De
   const kernel = createKernel("payment", resources as never, env);
   const fake = fakeProvider(mall.db, mall.clock);
   const provider = { ...fake, ...over(fake) };
-  return { ...kernel, provider, currency: "USD", openTtlSeconds: 3600, refundAnswer };
+  const notes = kernel.personal.rows<RefundNote>("refunds");
+  return { ...kernel, provider, notes, currency: "USD", openTtlSeconds: 3600, refundAnswer };
 }
 
 /** A provider call in which the process dies. */

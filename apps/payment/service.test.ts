@@ -20,10 +20,13 @@ const clerk = (idempotencyKey = crypto.randomUUID()) =>
   mall.client(PaymentService, { user: staff, idempotencyKey });
 
 const usd = (minor: bigint) => ({ currency: "USD", minor });
-const attempt = (token: string, over: { orderId?: string; capture?: boolean; minor?: bigint } = {}) => ({
+const attempt = (
+  token: string,
+  over: { orderId?: string; userId?: string; capture?: boolean; minor?: bigint } = {},
+) => ({
   paymentId: mall.newId("pay"),
   orderId: over.orderId ?? mall.newId("ord"),
-  userId: "",
+  userId: over.userId ?? "",
   amount: usd(over.minor ?? 4299n),
   method: "fake",
   token,
@@ -360,6 +363,31 @@ describe("a refund", () => {
       { refundId: refund!.id, amountMinor: "1299", refundedMinor: "1299", currency: "USD", inFull: false },
       { amountMinor: "3000", refundedMinor: "4299", inFull: true },
     ]);
+  });
+
+  test("keeps what staff say about it sealed, until its payer is erased", async () => {
+    const user = mall.newId("usr");
+    const { paymentId } = await paid("tok_ok", { userId: user });
+    const reason = "scratched on Elm Street";
+    const { refund } = await clerk().createRefund({ paymentId, amount: usd(1n), reason });
+    const told = async () => {
+      const { payment } = await clerk().getPayment({ paymentId });
+      return payment!.refunds.map((each) => each.reason);
+    };
+    const [row] = await mall.db
+      .sql`select reason, personal from payment.refunds where id = ${uuidOf(refund!.id)}`;
+    expect(row!.reason).toBe("");
+    expect((row!.personal as Buffer).includes("Elm")).toBe(false);
+    expect(await told()).toEqual([reason]);
+    await mall.db
+      .sql`update payment.refunds set personal = null, reason = 'as it was' where id = ${uuidOf(refund!.id)}`;
+    expect(await told()).toEqual(["as it was"]);
+    expect(await mall.app.dataKeys.seal()).toBe(1);
+    expect(await told()).toEqual(["as it was"]);
+    await mall.app.dataKeys.erase(user);
+    expect(await told()).toEqual([""]);
+    const later = await clerk().createRefund({ paymentId, amount: usd(1n), reason });
+    expect(later.refund).toMatchObject({ state: RefundState.SUCCEEDED, reason: "" });
   });
 
   test("of more than is left, in another currency or of no money is refused and changes nothing", async () => {

@@ -4,6 +4,7 @@ import { createApp, createKernel, type Kernel, type MallApp, type Resources } fr
 import { parseEnv } from "@mall/kernel/env";
 import type { z } from "zod";
 import { sweep } from "./application/sweep";
+import { clearRefunds } from "./db/clear-refunds";
 import type { Deps } from "./deps";
 import { paymentEnv } from "./env";
 import { fakeProvider } from "./providers/fake";
@@ -45,6 +46,7 @@ export function createPaymentService(resources: Resources): MallApp {
   const kernel = createKernel("payment", resources, env);
   const deps: Deps = {
     ...kernel,
+    notes: kernel.personal.rows("refunds"),
     provider: freeOfCharge(providerOf(env, kernel)),
     currency: env.CURRENCY,
     openTtlSeconds: env.PAYMENT_OPEN_TTL_SECONDS,
@@ -54,6 +56,7 @@ export function createPaymentService(resources: Resources): MallApp {
     implementations: [paymentRpc(deps)],
     migrations: journal.entries.length,
     openapi,
+    clear: [clearRefunds],
     routes: webhookRoute(deps),
     sweep: sweep(deps),
   });

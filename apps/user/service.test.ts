@@ -5,7 +5,9 @@ import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { fault, faultInfo, notFound } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
-import { type As, type Harness, harness } from "@mall/kernel/testing/harness";
+import { dataKeysOf } from "@mall/kernel/personal/data-keys";
+import { personalData } from "@mall/kernel/personal/personal";
+import { type As, type Harness, harness, masterKey } from "@mall/kernel/testing/harness";
 import { createUserService } from "./service";
 
 /** The auth service as the tests play it. */
@@ -249,11 +251,11 @@ describe("the news of a registration", () => {
     const { id, email, displayName, me } = someone();
     const message = crypto.randomUUID();
     expect(await deliver(id, { id: message })).toBe(204);
-    expect(await rows(id)).toEqual([{ email, display_name: displayName }] as never);
+    expect(await rows(id)).toEqual([{ email: "", display_name: "" }] as never);
     expect(await deliver(id, { id: message })).toBe(204);
     expect(await deliver(id)).toBe(204);
     expect(await rows(id)).toHaveLength(1);
-    expect((await me.getMe({})).user?.version).toBe(1);
+    expect((await me.getMe({})).user).toMatchObject({ email, displayName, version: 1 });
   });
 
   test("that comes late leaves the profile as it is", async () => {
@@ -303,5 +305,61 @@ describe("the news of a registration", () => {
     expect(await refusal(mall.client(UserService, { service: "auth" }).getMe({}))).toBe(
       "Unauthenticated UNAUTHENTICATED",
     );
+  });
+});
+
+describe("a profile at rest", () => {
+  const personal = () => personalData("user", dataKeysOf("user", masterKey, mall.clock));
+  const stored = async (id: string) => {
+    const [row] = await mall.db.sql`select email, display_name, phone, personal from "user".profiles
+      where id = ${uuidOf(id)}`;
+    return row!;
+  };
+
+  test("is sealed, also after a change", async () => {
+    const { id, email, me } = someone();
+    const { user } = await me.updateMe({ phone: "+15551234567" });
+    expect(user).toMatchObject({ email, phone: "+15551234567" });
+    const { personal: bytes, ...clear } = await stored(id);
+    expect(clear).toEqual({ email: "", display_name: "", phone: "" });
+    expect(Buffer.from(bytes as Uint8Array).includes("5551234567")).toBe(false);
+  });
+
+  test("is an error when somebody else's stands there", async () => {
+    const [one, other] = [someone(), someone()];
+    await one.me.getMe({});
+    await other.me.getMe({});
+    await mall.db.sql`update "user".profiles set personal =
+      (select personal from "user".profiles where id = ${uuidOf(other.id)}) where id = ${uuidOf(one.id)}`;
+    expect(await refusal(one.me.getMe({}))).toBe("Internal INTERNAL");
+    expect((await other.me.getMe({})).user?.email).toBe(other.email);
+  });
+
+  test("is gone when its user is erased, and does not come back", async () => {
+    const { id, me } = someone();
+    await me.getMe({});
+    await mall.db.tx((tx) => personal().erase(tx, id));
+    expect(await refusal(me.getMe({}))).toBe("NotFound ACCOUNT_NOT_FOUND");
+    expect(await refusal(me.updateMe({ displayName: "Grace" }))).toBe("NotFound ACCOUNT_NOT_FOUND");
+    expect(await deliver(id)).toBe(204);
+    expect(await refusal(me.getMe({}))).toBe("NotFound ACCOUNT_NOT_FOUND");
+  });
+
+  test("from before it was sealed is read, changed and sealed without anybody noticing", async () => {
+    const [read, changed] = [someone(), someone()];
+    for (const { id, email, displayName, me } of [read, changed]) {
+      await me.getMe({});
+      await mall.db.sql`update "user".profiles
+        set personal = null, email = ${email}, display_name = ${displayName}, phone = '+15551234567'
+        where id = ${uuidOf(id)}`;
+    }
+    const before = (await read.me.getMe({})).user;
+    expect(before).toMatchObject({ email: read.email, phone: "+15551234567" });
+    await changed.me.updateMe({ displayName: "Grace" });
+    expect(await stored(changed.id)).toMatchObject({ email: "", display_name: "", phone: "" });
+    expect(await mall.app.dataKeys.seal()).toBe(1);
+    expect((await read.me.getMe({})).user).toEqual(before);
+    expect((await changed.me.getMe({})).user).toMatchObject({ displayName: "Grace", phone: "+15551234567" });
+    expect(await stored(read.id)).toMatchObject({ email: "", display_name: "", phone: "" });
   });
 });

@@ -3,7 +3,9 @@ import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import openapi from "@mall/gen/openapi/user.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
+import { clearProfiles } from "./db/clear-profiles";
 import type { Deps } from "./deps";
+import type { Person } from "./domain/profile";
 import { userEnv } from "./env";
 import { userConsumers } from "./transport/events";
 import { userRpc } from "./transport/rpc";
@@ -11,11 +13,14 @@ import { userRpc } from "./transport/rpc";
 /** The user service on a host's resources. */
 export function createUserService(resources: Resources): MallApp {
   const kernel = createKernel("user", resources, parseEnv(userEnv, resources.env));
-  const deps: Deps = { db: kernel.db, clock: kernel.clock, rpc: { auth: kernel.client(AuthService) } };
+  const { db, clock, personal } = kernel;
+  const people = personal.rows<Person>("profiles");
+  const deps: Deps = { db, clock, people, rpc: { auth: kernel.client(AuthService) } };
   return createApp(kernel, {
     implementations: [userRpc(deps)],
     consumers: userConsumers(deps),
     migrations: journal.entries.length,
     openapi,
+    clear: [clearProfiles],
   });
 }

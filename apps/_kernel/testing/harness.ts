@@ -52,7 +52,8 @@ export interface Harness {
   stop(): Promise<void>;
 }
 
-const masterKey = "test-master-key-test-master-key-0123456789";
+/** The master key of services under test. */
+export const masterKey = "test-master-key-test-master-key-0123456789";
 
 async function fakeAuth(clock: () => Date) {
   const { publicKey, privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });

@@ -35,7 +35,7 @@ async function reserve(
       amount: { currency: payment.amount.currency, minor: refundable(payment, input.amount) },
       ...{ owes: refOf(ticket), attempts: 0, createdAt: now, updatedAt: now },
     };
-    await reserveRefund(tx, refund, flightEnd(now));
+    await reserveRefund(tx, deps.notes, payment, refund, flightEnd(now));
     const { currency, minor } = refund.amount;
     const metadata = { refundId: refund.id, amountMinor: String(minor), currency };
     await deps.audit.record(tx, { action, subject: payment.id, metadata });
@@ -58,7 +58,7 @@ export const createRefund =
     if (sent.state !== "PENDING") return sent;
     return deps.db.tx(async (tx) => {
       // the sweeper may know the outcome by now, and has then written the answer
-      const known = (await lockRefund(tx, refund.id))!;
+      const known = (await lockRefund(tx, deps.notes, refund.id))!;
       if (known.state === "PENDING") await deps.answers.settle(tx, ticket, deps.refundAnswer(known));
       return known;
     });

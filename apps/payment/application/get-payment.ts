@@ -16,7 +16,10 @@ export interface PaymentWithRefunds {
 export const getPayment =
   (deps: Deps) =>
   async (id: Id<"pay">): Promise<PaymentWithRefunds> => {
-    const [payment, refunds] = await Promise.all([findPayment(deps.db, id), refundsOfPayment(deps.db, id)]);
+    const [payment, refunds] = await Promise.all([
+      findPayment(deps.db, id),
+      refundsOfPayment(deps.db, deps.notes, id),
+    ]);
     if (!payment) throw notFound("PAYMENT");
     return { payment, refunds };
   };

@@ -18,7 +18,7 @@ export const listPayments =
     if (!held && !actor.user) throw notFound("ORDER");
     const [payments, refunds] = await Promise.all([
       listByOrder(deps.db, orderId),
-      refundsOfOrder(deps.db, orderId),
+      refundsOfOrder(deps.db, deps.notes, orderId),
     ]);
     return payments
       .filter((payment) => (payment.userId ? payment.userId === actor.user?.id : held))

@@ -28,7 +28,7 @@ async function paymentOf(deps: Deps, notice: Notice): Promise<Payment | undefine
 /** The refund a message is about, if its outcome is not known yet. */
 async function pendingRefund(deps: Deps, { refundId }: Notice) {
   if (!isId(refundId) || !refundId.startsWith("ref_")) return undefined;
-  const refund = await deps.db.tx((tx) => lockRefund(tx, refundId as Id<"ref">));
+  const refund = await deps.db.tx((tx) => lockRefund(tx, deps.notes, refundId as Id<"ref">));
   return refund?.state === "PENDING" ? refund : undefined;
 }
 

@@ -17,8 +17,14 @@ async function settleRefund(
 ): Promise<Refund> {
   return deps.db.tx(async (tx) => {
     const now = deps.clock();
-    const ended = await endRefund(tx, refund, outcome === "succeeded" ? "SUCCEEDED" : "FAILED", now);
-    if (!ended) return (await lockRefund(tx, refund.id))!;
+    const ended = await endRefund(
+      tx,
+      deps.notes,
+      refund,
+      outcome === "succeeded" ? "SUCCEEDED" : "FAILED",
+      now,
+    );
+    if (!ended) return (await lockRefund(tx, deps.notes, refund.id))!;
     if (outcome === "failed") await unreserve(tx, refund, now);
     else {
       const { state, version: sequence, returned } = await returnMoney(tx, refund, now);
@@ -74,7 +80,7 @@ export async function refundRest(deps: Deps, payment: Payment): Promise<Payment>
       amount: { currency: locked.amount.currency, minor: leftOf(locked) },
       ...{ createdAt: now, updatedAt: now },
     };
-    await reserveRefund(tx, rest, flightEnd(now));
+    await reserveRefund(tx, deps.notes, locked, rest, flightEnd(now));
     return rest;
   });
   if (refund) await sendRefund(deps, payment, refund);

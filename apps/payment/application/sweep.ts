@@ -48,7 +48,7 @@ export const sweep = (deps: Deps) => async (): Promise<void> => {
   const { name } = deps.provider;
   const [payments, refunds] = await Promise.all([
     leaseDue(deps.db, name, now, until),
-    leaseDueRefunds(deps.db, name, now, until),
+    leaseDueRefunds(deps.db, deps.notes, name, now, until),
   ]);
   await Promise.all([
     ...payments.map((payment) => resume(deps, payment)),

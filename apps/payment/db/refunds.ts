@@ -1,19 +1,44 @@
 import { payments, refunds } from "@mall/db/payment";
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { type Id, uuidOf } from "@mall/kernel/id";
-import { and, asc, eq, inArray, sql } from "drizzle-orm";
+import { type Id, idOf, uuidOf } from "@mall/kernel/id";
+import { nothing, type PersonalRows } from "@mall/kernel/personal/personal";
+import { and, asc, eq, getTableColumns, inArray, sql } from "drizzle-orm";
 import type { Payment } from "../domain/payment";
-import type { Refund, RefundState } from "../domain/refund";
+import type { Refund, RefundNote, RefundState } from "../domain/refund";
 
-type Row = typeof refunds.$inferSelect;
+type Notes = PersonalRows<RefundNote>;
 
-const rowToRefund = ({ amount, currency, ...row }: Row): Refund => ({
-  ...row,
-  state: row.state as RefundState,
-  amount: { currency, minor: amount },
-  owes: row.owes ?? undefined,
-});
+/** SQL of whose key a refund is sealed with: the user, or the order of a guest. */
+export const payerOf =
+  "(select coalesce(p.user_id, p.order_id) from payment.payments p where p.id = payment_id)";
+
+/** A refund with the key that opens it. */
+const withKey = {
+  ...getTableColumns(refunds),
+  payer: sql<string>`${sql.raw(payerOf)}`.as("payer"),
+  wrapped: sql<Uint8Array | null>`(select k.wrapped from payment.data_keys k
+    where k.subject = ${sql.raw(payerOf)})`.as("wrapped"),
+};
+type Row = typeof refunds.$inferSelect & { payer: string; wrapped: Uint8Array | null };
+
+/** What staff said; of a row that was not sealed yet from its clear column. */
+function noteOf(notes: Notes, { id, personal, reason, payer, wrapped }: Row): RefundNote {
+  if (!personal) return { reason };
+  // keys are found by the UUID; whether it is a user's or an order's makes no difference
+  return notes.open({ subject: idOf("usr", payer), wrapped }, id, personal) ?? { reason: "" };
+}
+
+function rowToRefund(notes: Notes, row: Row): Refund {
+  const { id, paymentId, amount, currency, attempts, createdAt, updatedAt } = row;
+  return {
+    ...{ id, paymentId, attempts, createdAt, updatedAt },
+    ...noteOf(notes, row),
+    state: row.state as RefundState,
+    amount: { currency, minor: amount },
+    owes: row.owes ?? undefined,
+  };
+}
 
 const reserve = sqlStatement<{ id: string; minor: string; now: Date }, { version: number }>(
   (p) => sql`update payment.payments
@@ -26,7 +51,7 @@ interface InsertParams {
   paymentId: string;
   amount: string;
   currency: string;
-  reason: string;
+  personal: Uint8Array;
   owes: string | null;
   dueAt: Date;
   now: Date;
@@ -34,8 +59,8 @@ interface InsertParams {
 
 const insert = sqlStatement<InsertParams, object>(
   (p) => sql`insert into payment.refunds
-    (id, payment_id, state, amount, currency, reason, owes, due_at, created_at, updated_at)
-    values (${p.id}, ${p.paymentId}, 'PENDING', ${p.amount}::text::bigint, ${p.currency}, ${p.reason},
+    (id, payment_id, state, amount, currency, personal, owes, due_at, created_at, updated_at)
+    values (${p.id}, ${p.paymentId}, 'PENDING', ${p.amount}::text::bigint, ${p.currency}, ${p.personal}::bytea,
       ${p.owes}::text::jsonb, ${p.dueAt}, ${p.now}::timestamptz, ${p.now}::timestamptz)`,
 );
 
@@ -43,26 +68,35 @@ const insert = sqlStatement<InsertParams, object>(
  * Sets the money of a new refund aside and stores the refund. From here on it is sent back until the provider says
  * that it did or refused. Throws when less than that is left, which a locked payment told before.
  */
-export async function reserveRefund(tx: Tx, refund: Refund, dueAt: Date): Promise<void> {
-  const { amount, createdAt: now, owes } = refund;
+export async function reserveRefund(
+  tx: Tx,
+  notes: Notes,
+  payment: Payment,
+  refund: Refund,
+  dueAt: Date,
+): Promise<void> {
+  const { amount, createdAt: now, owes, reason } = refund;
+  const payer = payment.userId ?? payment.orderId;
+  const personal = reason === "" ? nothing : await notes.seal(tx, payer, refund.id, { reason });
   const paymentId = uuidOf(refund.paymentId);
   const reserved = await reserve(tx, { id: paymentId, minor: String(amount.minor), now });
   if (reserved.length === 0) throw new Error(`refund ${refund.id} exceeds its payment`);
   await insert(tx, {
-    ...{ id: uuidOf(refund.id), paymentId, currency: amount.currency, reason: refund.reason, dueAt, now },
+    ...{ id: uuidOf(refund.id), paymentId, currency: amount.currency, dueAt, now },
+    personal: personal ?? nothing,
     amount: String(amount.minor),
     owes: owes ? JSON.stringify(owes) : null,
   });
 }
 
 const lock = statement("lock_refund", (p: Params<{ id: string }>) =>
-  orm.select().from(refunds).where(eq(refunds.id, p.id)).for("update"),
+  orm.select(withKey).from(refunds).where(eq(refunds.id, p.id)).for("update"),
 );
 
 /** Reads a refund that nobody else changes until the transaction ends. */
-export async function lockRefund(tx: Tx, id: Id<"ref">): Promise<Refund | undefined> {
+export async function lockRefund(tx: Tx, notes: Notes, id: Id<"ref">): Promise<Refund | undefined> {
   const [row] = await lock(tx, { id });
-  return row && rowToRefund(row);
+  return row && rowToRefund(notes, row);
 }
 
 const end = statement("end_refund", (p: Params<{ id: string; state: string; now: Date }>) =>
@@ -70,18 +104,19 @@ const end = statement("end_refund", (p: Params<{ id: string; state: string; now:
     .update(refunds)
     .set({ state: p.state, dueAt: null, owes: null, updatedAt: p.now } as never)
     .where(and(eq(refunds.id, p.id), eq(refunds.state, "PENDING")))
-    .returning(),
+    .returning(withKey),
 );
 
 /** Writes the outcome of a refund down; undefined when it is known already. */
 export async function endRefund(
   tx: Tx,
+  notes: Notes,
   refund: Refund,
   state: "SUCCEEDED" | "FAILED",
   now: Date,
 ): Promise<Refund | undefined> {
   const [row] = await end(tx, { id: refund.id, state, now });
-  return row && rowToRefund(row);
+  return row && rowToRefund(notes, row);
 }
 
 interface PaymentAfter {
@@ -137,16 +172,18 @@ const lease = statement("lease_refunds", (p: Params<{ provider: string; now: Dat
           order by r.due_at limit 20 for update of r skip locked)`,
       ),
     )
-    .returning(),
+    .returning(withKey),
 );
 
 /** Takes up to 20 refunds at a provider whose outcome is to be asked for; no two sweepers take the same one. */
 export const leaseDueRefunds = async (
   session: Session,
+  notes: Notes,
   provider: string,
   now: Date,
   until: Date,
-): Promise<Refund[]> => (await lease(session, { provider, now, until })).map(rowToRefund);
+): Promise<Refund[]> =>
+  (await lease(session, { provider, now, until })).map((row) => rowToRefund(notes, row));
 
 const delay = sqlStatement<{ id: string; dueAt: Date }, object>(
   (p) => sql`update payment.refunds set due_at = ${p.dueAt}, attempts = greatest(attempts, 1)
@@ -162,7 +199,7 @@ const refundsMax = 1000;
 
 const selectByPayment = statement("refunds_of_payment", (p: Params<{ paymentId: string }>) =>
   orm
-    .select()
+    .select(withKey)
     .from(refunds)
     .where(eq(refunds.paymentId, p.paymentId))
     .orderBy(asc(refunds.id))
@@ -170,12 +207,15 @@ const selectByPayment = statement("refunds_of_payment", (p: Params<{ paymentId: 
 );
 
 /** The refunds of a payment, oldest first, 1,000 at most. */
-export const refundsOfPayment = async (session: Session, paymentId: Id<"pay">): Promise<Refund[]> =>
-  (await selectByPayment(session, { paymentId })).map(rowToRefund);
+export const refundsOfPayment = async (
+  session: Session,
+  notes: Notes,
+  paymentId: Id<"pay">,
+): Promise<Refund[]> => (await selectByPayment(session, { paymentId })).map((row) => rowToRefund(notes, row));
 
 const selectByOrder = statement("refunds_of_order", (p: Params<{ orderId: string }>) =>
   orm
-    .select({ refund: refunds })
+    .select(withKey)
     .from(refunds)
     .innerJoin(payments, eq(payments.id, refunds.paymentId))
     .where(eq(payments.orderId, p.orderId))
@@ -184,5 +224,5 @@ const selectByOrder = statement("refunds_of_order", (p: Params<{ orderId: string
 );
 
 /** The refunds of all payments of an order, oldest first, 1,000 at most. */
-export const refundsOfOrder = async (session: Session, orderId: Id<"ord">): Promise<Refund[]> =>
-  (await selectByOrder(session, { orderId })).map((row) => rowToRefund(row.refund));
+export const refundsOfOrder = async (session: Session, notes: Notes, orderId: Id<"ord">): Promise<Refund[]> =>
+  (await selectByOrder(session, { orderId })).map((row) => rowToRefund(notes, row));

@@ -6,13 +6,17 @@ import { leftOf, type Payment } from "./payment";
 /** Life of a refund; the names are those of the contract without their prefix. */
 export type RefundState = "PENDING" | "SUCCEEDED" | "FAILED";
 
+/** What staff say about a refund, which may name the customer. */
+export interface RefundNote {
+  reason: string;
+}
+
 /** Money of a payment that goes back. */
-export interface Refund {
+export interface Refund extends RefundNote {
   id: Id<"ref">;
   paymentId: Id<"pay">;
   state: RefundState;
   amount: Money;
-  reason: string;
   /** Idempotency key whose answer is still to be written. */
   owes?: { scope: string; rpc: string; key: string; owner?: string };
   /** How often the provider was asked again. */

@@ -9,10 +9,11 @@ import { profileOfAccount } from "./profile-of-account";
 export const getMe =
   (deps: Deps) =>
   async (id: Id<"usr">): Promise<Profile> => {
-    const known = await findProfile(deps.db, id);
+    const known = await findProfile(deps.db, deps.people, id);
     if (known) return known;
-    await insertProfile(deps.db, await profileOfAccount(deps)(id));
-    const made = await findProfile(deps.db, id);
+    const profile = await profileOfAccount(deps)(id);
+    await deps.db.tx((tx) => insertProfile(tx, deps.people, profile));
+    const made = await findProfile(deps.db, deps.people, id);
     if (!made) throw notFound("ACCOUNT");
     return made;
   };

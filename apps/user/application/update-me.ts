@@ -11,10 +11,10 @@ export const updateMe =
   async (id: Id<"usr">, changes: ProfileChanges, expectedVersion: number | undefined): Promise<Profile> => {
     const change = () =>
       deps.db.tx(async (tx) => {
-        const profile = await lockProfile(tx, id);
+        const profile = await lockProfile(tx, deps.people, id);
         if (!profile) return undefined;
         const changed = changeProfile(profile, changes, expectedVersion, deps.clock());
-        if (changed !== profile) await updateProfile(tx, changed);
+        if (changed !== profile) await updateProfile(tx, deps.people, changed);
         return changed;
       });
     const changed = await change();

@@ -16,6 +16,8 @@ export const findNewcomer =
     });
 
 /** Makes the profile of a new user unless the user came first. */
-export async function welcomeUser(tx: Tx, newcomer: Profile | undefined): Promise<void> {
-  if (newcomer) await insertProfile(tx, newcomer);
-}
+export const welcomeUser =
+  (deps: Deps) =>
+  async (tx: Tx, newcomer: Profile | undefined): Promise<void> => {
+    if (newcomer) await insertProfile(tx, deps.people, newcomer);
+  };

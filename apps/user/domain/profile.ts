@@ -1,13 +1,17 @@
 import { fault, invalid } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 
-/** What a user tells about itself. */
-export interface Profile {
-  id: Id<"usr">;
+/** What is personal in a profile. */
+export interface Person {
   email: string;
   displayName: string;
   /** E.164, or empty. */
   phone: string;
+}
+
+/** What a user tells about itself. */
+export interface Profile extends Person {
+  id: Id<"usr">;
   version: number;
   createdAt: Date;
   updatedAt: Date;

@@ -9,7 +9,7 @@ import type { Profile } from "../domain/profile";
 export const userConsumers = (deps: Deps): Consumer[] => [
   consumer(
     UserRegisteredSchema,
-    (tx, _data, _event, newcomer: Profile | undefined) => welcomeUser(tx, newcomer),
+    (tx, _data, _event, newcomer: Profile | undefined) => welcomeUser(deps)(tx, newcomer),
     (data) => findNewcomer(deps)(data.userId as Id<"usr">),
   ),
 ];

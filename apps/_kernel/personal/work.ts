@@ -1,0 +1,41 @@
+import type { Kernel } from "../app";
+import type { Id } from "../id";
+import { type ClearTable, clearRows } from "./clear-rows";
+
+/** What the command line does with the personal data of a service. */
+export interface DataKeyWork {
+  /** Seals what is in the clear from before it was sealed, and tells how many rows. */
+  seal(): Promise<number>;
+  /** Whether rows are in the clear. */
+  isClearLeft(): Promise<boolean>;
+  /** Wraps all keys by the newest master key, and tells how many. */
+  rotate(): Promise<number>;
+  /** Destroys the key of a user, or of what stands for a guest, and with it everything personal about it here. */
+  erase(subject: Id): Promise<void>;
+}
+
+type Needed = Pick<Kernel, "name" | "db" | "dataKeys" | "personal" | "audit">;
+
+/** The work on the data keys of one service; `tables` are those that kept personal data in the clear once. */
+export function dataKeyWork(kernel: Needed, tables: readonly ClearTable[]): DataKeyWork {
+  const { name, db, dataKeys, personal, audit } = kernel;
+  const rows = tables.map((table) => clearRows(name, dataKeys, table));
+  return {
+    async seal() {
+      let total = 0;
+      for (const each of rows) total += await each.seal(db);
+      return total;
+    },
+    isClearLeft: async () => (await Promise.all(rows.map((each) => each.isLeft(db)))).includes(true),
+    async rotate() {
+      const keys = await dataKeys.rotate(db);
+      await db.tx((tx) => audit.record(tx, { action: "RotateDataKeys", metadata: { keys } }));
+      return keys;
+    },
+    erase: (subject) =>
+      db.tx(async (tx) => {
+        await personal.erase(tx, subject);
+        await audit.record(tx, { action: "ErasePersonalData", subject });
+      }),
+  };
+}
