@@ -205,6 +205,8 @@ export interface AppParts {
   routes?: (app: Hono) => void;
   /** Tables that kept personal data in the clear once. */
   clear?: readonly ClearTable[];
+  /** Seals by the newest master key what the service itself has sealed by one, beside its data keys. */
+  reseal?: () => Promise<void>;
   /** What the service itself has to do from time to time. */
   sweep?: () => Promise<void>;
   /** Sheds calls that are too many, before they have cost anything. */
@@ -316,7 +318,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   app.route("/", restRoutes(rpc));
   problemAnswers(app, log);
   const own = parts.sweep;
-  const work = dataKeyWork(kernel, parts.clear ?? []);
+  const work = dataKeyWork(kernel, parts);
   const clean = messageCleaner(kernel.name);
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),

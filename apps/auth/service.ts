@@ -5,7 +5,7 @@ import { createApp, createKernel, type MallApp, type Resources } from "@mall/ker
 import { parseEnv } from "@mall/kernel/env";
 import { createAdmin } from "./application/create-admin";
 import { getPolicy } from "./application/get-policy";
-import { signingKeys } from "./application/signing-keys";
+import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
@@ -54,6 +54,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
+    reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
     implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps)],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),

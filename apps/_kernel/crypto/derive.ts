@@ -7,10 +7,6 @@ export const masterKeysOf = (masterKey: string): string[] => masterKey.split(","
 export const deriveKeys = (masterKey: string, purpose: string): Uint8Array<ArrayBuffer>[] =>
   masterKeysOf(masterKey).map((key) => new Uint8Array(hkdfSync("sha256", key, "edgemall", purpose, 32)));
 
-/** 32 bytes for one purpose from the newest master key. */
-export const deriveKey = (masterKey: string, purpose: string): Uint8Array<ArrayBuffer> =>
-  deriveKeys(masterKey, purpose)[0]!;
-
 /** Makes and checks secrets that need not be stored. */
 export interface DerivedSecrets {
   /** base64url(HMAC-SHA256(key, kind|id|generation)): the same secret again for the same arguments, 256 bits. */

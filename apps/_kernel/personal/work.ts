@@ -1,6 +1,6 @@
-import type { Kernel } from "../app";
+import type { AppParts, Kernel } from "../app";
 import type { Id } from "../id";
-import { type ClearTable, clearRows } from "./clear-rows";
+import { clearRows } from "./clear-rows";
 
 /** What the command line does with the personal data of a service. */
 export interface DataKeyWork {
@@ -8,7 +8,7 @@ export interface DataKeyWork {
   seal(): Promise<number>;
   /** Whether rows are in the clear. */
   isClearLeft(): Promise<boolean>;
-  /** Wraps all keys by the newest master key, and tells how many. */
+  /** Wraps all keys by the newest master key, and tells how many; what else a former one sealed is sealed anew, too. */
   rotate(): Promise<number>;
   /** Destroys the key of a user, or of what stands for a guest, and with it everything personal about it here. */
   erase(subject: Id): Promise<void>;
@@ -16,10 +16,10 @@ export interface DataKeyWork {
 
 type Needed = Pick<Kernel, "name" | "db" | "dataKeys" | "personal" | "audit">;
 
-/** The work on the data keys of one service; `tables` are those that kept personal data in the clear once. */
-export function dataKeyWork(kernel: Needed, tables: readonly ClearTable[]): DataKeyWork {
+/** The work on the data keys of one service. */
+export function dataKeyWork(kernel: Needed, parts: Pick<AppParts, "clear" | "reseal">): DataKeyWork {
   const { name, db, dataKeys, personal, audit } = kernel;
-  const rows = tables.map((table) => clearRows(name, dataKeys, table));
+  const rows = (parts.clear ?? []).map((table) => clearRows(name, dataKeys, table));
   return {
     async seal() {
       let total = 0;
@@ -28,6 +28,7 @@ export function dataKeyWork(kernel: Needed, tables: readonly ClearTable[]): Data
     },
     isClearLeft: async () => (await Promise.all(rows.map((each) => each.isLeft(db)))).includes(true),
     async rotate() {
+      await parts.reseal?.();
       const keys = await dataKeys.rotate(db);
       await db.tx((tx) => audit.record(tx, { action: "RotateDataKeys", metadata: { keys } }));
       return keys;

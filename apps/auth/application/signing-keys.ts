@@ -8,7 +8,13 @@ import {
   importJWK,
   type JWK,
 } from "jose";
-import { insertFirstKey, listSigningKeys, type StoredKey } from "../db/signing-keys";
+import {
+  allSealedKeys,
+  insertFirstKey,
+  listSigningKeys,
+  type StoredKey,
+  storeSealedKey,
+} from "../db/signing-keys";
 
 /** The key that signs access tokens now. */
 export interface SigningKey {
@@ -40,6 +46,14 @@ async function makeKey(seal: Seal): Promise<StoredKey> {
   const publicJwk = { kty, crv, x };
   const kid = await calculateJwkThumbprint(publicJwk);
   return { kid, publicJwk, sealedPrivateKey: seal.seal(Buffer.from(d), contextOf(kid)) };
+}
+
+/** Seals every signing key by the newest master key; they stay what they are, and a second time changes nothing. */
+export async function resealSigningKeys({ db }: Pick<Kernel, "db">, seal: Seal): Promise<void> {
+  for (const { kid, sealedPrivateKey } of await allSealedKeys(db)) {
+    const plain = seal.open(sealedPrivateKey, contextOf(kid));
+    await storeSealedKey(db, kid, seal.seal(plain, contextOf(kid)));
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type PublicKeyRow, signingKeys } from "@mall/db/auth";
 import type { Session } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { desc, sql } from "drizzle-orm";
+import { desc, gt, sql } from "drizzle-orm";
 
 /** A signing key as it is stored. */
 export interface StoredKey {
@@ -23,6 +23,31 @@ const select = statement("list_signing_keys", (p: Params<{ retiredAfter: Date }>
 export async function listSigningKeys(session: Session, retiredAfter: Date): Promise<StoredKey[]> {
   const rows = await select(session, { retiredAfter });
   return rows.map((row) => ({ ...row, retiredAt: row.retiredAt ?? undefined }));
+}
+
+const selectAll = statement("all_signing_keys", (p: Params<{ after: string }>) =>
+  orm
+    .select({ kid: signingKeys.kid, sealedPrivateKey: signingKeys.sealedPrivateKey })
+    .from(signingKeys)
+    .where(gt(signingKeys.kid, p.after)),
+);
+
+/** Every key that ever signed, sealed as it is. */
+export const allSealedKeys = (session: Session): Promise<Pick<StoredKey, "kid" | "sealedPrivateKey">[]> =>
+  selectAll(session, { after: "" });
+
+const reseal = sqlStatement<{ kid: string; sealedPrivateKey: Uint8Array }, object>(
+  (p) =>
+    sql`update auth.signing_keys set sealed_private_key = ${p.sealedPrivateKey}::bytea where kid = ${p.kid}`,
+);
+
+/** Stores a private key that was sealed anew. */
+export async function storeSealedKey(
+  session: Session,
+  kid: string,
+  sealedPrivateKey: Uint8Array,
+): Promise<void> {
+  await reseal(session, { kid, sealedPrivateKey });
 }
 
 const insert = sqlStatement<

@@ -70,7 +70,7 @@ describe(`personal data at rest (${hostKind})`, () => {
     expect(events.text.match(/actor=command/g)).toHaveLength(7);
   });
 
-  test("outlives a change of the master key", async () => {
+  test("is left alone by a rotation when the master key is what it was", async () => {
     const { read } = await bought();
     const before = await read();
     const rotated = await mall("data-keys", "rotate");
