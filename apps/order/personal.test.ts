@@ -115,6 +115,19 @@ describe("the person of an order", () => {
   });
 });
 
+test("a sealed order cannot have its person in the clear as well", async () => {
+  const { orderId } = await placed();
+  const columns = [
+    "email = 'ada@example.com'",
+    `shipping_address = '{"name": "Ada"}'`,
+    "cancel_reason = 'I moved'",
+  ];
+  for (const column of columns) {
+    const update = mall.db.sql.unsafe(`update "order".orders set ${column} where id = $1`, [uuidOf(orderId)]);
+    await expect(update.execute()).rejects.toThrow("orders_sealed");
+  }
+});
+
 describe("an order from before persons were sealed", () => {
   test("is read, changed and sealed without anybody noticing", async () => {
     const [kept, cancelled] = [await placed(mall.newId("usr")), await placed()];

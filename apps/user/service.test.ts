@@ -308,6 +308,18 @@ describe("the news of a registration", () => {
   });
 });
 
+test("a service with the master key of another mall neither starts nor is ready", async () => {
+  const stranger = createUserService({
+    ...{ db: mall.db, clock: mall.clock, background: () => {} },
+    env: { MALL_ENV: "test", LOG_LEVEL: "silent", MALL_MASTER_KEY: "the master key of some other mall" },
+    registry: { fetch: () => fetch, transport: () => mall.app.rpc.transport },
+  });
+  await expect(stranger.start()).rejects.toThrow("MALL_MASTER_KEY is not the key that the user service");
+  const response = await stranger.fetch(new Request("http://user/readyz"));
+  expect(response.status).toBe(503);
+  expect(await response.json()).toMatchObject({ checks: { masterKey: "wrong" } });
+});
+
 describe("a profile at rest", () => {
   const personal = () => personalData("user", dataKeysOf("user", masterKey, mall.clock));
   const stored = async (id: string) => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { withScope } from "./worker";
+import type { MallApp } from "../app";
+import { withScope, workerOf } from "./worker";
 
 /** What workerd keeps a request alive for. */
 function context() {
@@ -28,4 +29,23 @@ describe("a request on a Worker", () => {
     await expect(answer).rejects.toThrow("broken");
     expect(await Promise.allSettled(kept)).toEqual([{ status: "fulfilled", value: undefined }]);
   });
+});
+
+test("a Worker serves nothing before its service has started, and tries that again", async () => {
+  const starts: string[] = [];
+  let isKeyRight = false;
+  const app = {
+    async start() {
+      starts.push("start");
+      if (!isKeyRight) throw new Error("MALL_MASTER_KEY is not the key");
+    },
+    fetch: async () => new Response("served"),
+  };
+  const worker = workerOf("user", () => app as unknown as MallApp);
+  const ask = () => worker.fetch(new Request("http://user/"), {}, context());
+  await expect(ask()).rejects.toThrow("MALL_MASTER_KEY is not the key");
+  isKeyRight = true;
+  expect(await (await ask()).text()).toBe("served");
+  await ask();
+  expect(starts).toHaveLength(2);
 });

@@ -185,6 +185,21 @@ describe("the master key", () => {
     expect(new Set(keys.filter((_, n) => !refused[n])).size).toBe(1);
   });
 
+  test("makes a service's own key once, also when the first transaction that needs it fails", async () => {
+    const { db, process } = await place();
+    const [first, second] = [process(), process()];
+    const failing = db.tx(async (tx) => {
+      await first.personal.rows("cards").seal(tx, newId("usr"), newId("adr"), {});
+      await first.personal.lookup(tx, "accounts.email", "ada@example.com");
+      throw new Error("no");
+    });
+    expect(await rejection(failing)).toBe("no");
+    const hashes = [second, first].map(({ personal }) =>
+      personal.lookup(db, "accounts.email", "ada@example.com"),
+    );
+    expect(await hashes[1]).toEqual((await hashes[0])!);
+  });
+
   test("is not judged while the database is away", async () => {
     const nowhere = openDb({ url: "postgres://mall@127.0.0.1:1/mall", max: 1 });
     expect(await dataKeysOf("user", masterKey, clock).verify(nowhere)).toBe(false);
