@@ -100,4 +100,7 @@ test("what an erased subject left in the clear is gone", async () => {
   await db.tx((tx) => personal.erase(tx, author));
   expect(await clearRows("user", keys, table).seal(db)).toBe(1);
   expect(await stored(letter!.id)).toEqual({ words: "", address: {} as never, says: undefined });
+  const [row] =
+    await owner.sql`select length(personal) as bytes from "user".letters where id = ${uuidOf(letter!.id)}`;
+  expect(row!.bytes).toBe(0);
 });

@@ -14,6 +14,8 @@ const newId = idGenerator(clock);
 /** Who uses the database of one service, and what is read in it past the service. */
 interface Place {
   db: Db;
+  /** Somebody who sees what others wait for. */
+  owner: Db;
   /** Data keys and personal data of a process with this master key. */
   process(masterKey?: string): { keys: ReturnType<typeof dataKeysOf>; personal: Personal };
   wrapped(subject: Id): Promise<Uint8Array | null | undefined>;
@@ -28,12 +30,13 @@ afterAll(async () => {
 async function place(): Promise<Place> {
   const database = await testDatabase();
   const db = openDb({ url: database.url, role: "mall_user", max: 10 });
+  const owner = openDb({ url: database.url, max: 1 });
   ends.push(async () => {
-    await db.close();
+    await Promise.all([db.close(), owner.close()]);
     await database.drop();
   });
   return {
-    db,
+    ...{ db, owner },
     process(key = masterKey) {
       const keys = dataKeysOf("user", key, clock);
       return { keys, personal: personalData("user", keys) };
@@ -91,6 +94,7 @@ describe("what is personal in a row", () => {
     const [ada, eve] = [await somebody(), await somebody()];
     const swapped = { subject: ada.subject, wrapped: eve.key.wrapped };
     expect(() => ada.rows.open(swapped, ada.row, ada.sealed)).toThrow();
+    expect(() => shared.process().keys.unwrap(uuidOf(ada.subject), eve.key.wrapped!)).toThrow();
     const foreign = dataKeysOf("order", masterKey, clock);
     expect(() => foreign.unwrap(uuidOf(ada.subject), ada.key.wrapped!)).toThrow();
   });
@@ -108,6 +112,28 @@ describe("what is personal in a row", () => {
     expect(keys.unwrap(uuidOf(subject), key.wrapped!)).toHaveLength(32);
     for (const [n, id] of ids.entries())
       expect(rows.open(key, id, sealed[n]!)).toEqual({ phone: `+1555000${n}` });
+  });
+
+  test("is sealed with the key that another transaction was about to make", async () => {
+    const { db, owner } = shared;
+    const rows = shared.process().personal.rows<Card>("cards");
+    const [subject, row] = [newId("usr"), newId("adr")];
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    const { promise: made, resolve: isMade } = Promise.withResolvers<void>();
+    const first = db.tx(async (tx) => {
+      await rows.seal(tx, subject, newId("adr"), { phone: "" });
+      isMade();
+      await held;
+    });
+    await made;
+    const second = db.tx((tx) => rows.seal(tx, subject, row, { phone: "+1" }));
+    const waiting = () => owner.sql`select 1 from pg_stat_activity where wait_event_type = 'Lock'
+      and datname = current_database() and query like '%data_keys%'`;
+    while ((await waiting()).length === 0) await Bun.sleep(5);
+    letGo();
+    await first;
+    const key = { subject, wrapped: await shared.wrapped(subject) };
+    expect(rows.open(key, row, (await second)!)).toEqual({ phone: "+1" });
   });
 
   test("leaves no key behind when its transaction fails", async () => {
