@@ -134,12 +134,16 @@ describe("an order from before persons were sealed", () => {
     await unseal(kept.orderId);
     await cancelled.holder.cancelOrder({ orderId: cancelled.orderId });
     await unseal(cancelled.orderId, "I moved to Elm Street");
+    const told = async () =>
+      (await cancelled.holder.listOrderEvents({ orderId: cancelled.orderId })).events.at(-1)!.detail;
     const before = [await kept.read(), await cancelled.read()];
     expect(before.map(({ cancelReason }) => cancelReason)).toEqual(["", "I moved to Elm Street"]);
+    expect(await told()).toBe("I moved to Elm Street");
     expect(await mall.app.dataKeys.isClearLeft()).toBe(true);
     expect(await mall.app.dataKeys.seal()).toBe(2);
     expect(await mall.app.dataKeys.isClearLeft()).toBe(false);
     expect([await kept.read(), await cancelled.read()]).toEqual(before);
+    expect(await told()).toBe("I moved to Elm Street");
     expect(await stored(cancelled.orderId)).toMatchObject({
       ...{ email: "", shipping_address: {}, cancel_reason: "CUSTOMER" },
     });

@@ -22,7 +22,8 @@ export const listOrderEvents =
     if (isDue(order, deps.clock())) await deps.db.tx((tx) => expireIn(deps, tx, orderId));
     const events = await listEvents(deps.db, orderId, page.after, page.size + 1);
     const shown = events.slice(0, page.size);
-    const words = order.person?.cancelWords;
+    const words = order.person?.cancelWords ?? order.cancelReason;
+    // an expiry that was written down just now has its code
     const told = shown.map((event) =>
       words && event.kind === "cancelled" ? { ...event, detail: words } : event,
     );

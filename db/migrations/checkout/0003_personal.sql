@@ -10,3 +10,5 @@ CREATE TABLE "checkout"."data_keys" (
 --> statement-breakpoint
 -- a customer's words about a cancellation are kept with the order only
 UPDATE "checkout"."checkouts" SET "failure_reason" = 'CUSTOMER' WHERE "failure_reason" !~ '^[A-Z_]*$';
+--> statement-breakpoint
+UPDATE "checkout"."outbox" SET "data" = jsonb_set("data", '{reason}', '"CUSTOMER"') WHERE "type" = 'mall.checkout.v1.CheckoutFailed' AND "data"->>'reason' !~ '^[A-Z_]*$';
