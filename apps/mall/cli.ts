@@ -30,9 +30,9 @@ const usage = `usage: mall <command>
   policy role set <name> [permission …] | role delete <name>
   policy rule set <name> <deny|allow|open> <pattern> [role …] | rule delete <name>
   policy block <user> | unblock <user> | blocked
-  data-keys seal              seal personal data that is in the clear from before it was sealed
+  data-keys seal              seal personal data that an older version stored in the clear
   data-keys rotate            wrap all data keys by the newest key of MALL_MASTER_KEY
-  data-keys erase <id>        destroy what is personal about a user or about a guest's order, for good
+  data-keys erase <id>        destroy what is personal about a user or an order of a guest, for good
   dlq list [service]          show events that nobody could handle
   dlq redrive <service> <id|--all>  hand them to their consumers again
   audit list [--service s] [--actor id|kind] [--subject id] [--action a] [--outcome ok|refused]
