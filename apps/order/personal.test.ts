@@ -5,13 +5,18 @@ import { derivedSecrets } from "@mall/kernel/crypto/derive";
 import { type Id, uuidOf } from "@mall/kernel/id";
 import { dataKeysOf } from "@mall/kernel/personal/data-keys";
 import { personalData } from "@mall/kernel/personal/personal";
+import { type CountedDb, counted } from "@mall/kernel/testing/counted";
 import { type Harness, harness, masterKey } from "@mall/kernel/testing/harness";
 import { refusal } from "@mall/kernel/testing/refusal";
 import { createOrderService } from "./service";
 
 let mall: Harness;
+let sent: CountedDb;
 beforeAll(async () => {
-  mall = await harness("order", createOrderService);
+  mall = await harness("order", (resources) => {
+    sent = counted(resources.db);
+    return createOrderService({ ...resources, db: sent.db });
+  });
 });
 afterAll(() => mall.stop());
 
@@ -74,6 +79,21 @@ describe("the person of an order", () => {
         select 1 from "order".data_keys where subject = ${uuidOf(userId ?? orderId)} and wrapped is not null`;
       expect(keys).toHaveLength(1);
     }
+  });
+
+  test("costs one statement when it is stored, and none when it is read", async () => {
+    const userId = mall.newId("usr");
+    const count = async (run: () => Promise<unknown>) => {
+      const before = sent.statements();
+      await run();
+      return sent.statements() - before;
+    };
+    const { read } = await placed(userId);
+    for (const buyer of [userId, undefined]) {
+      // the key, the order with its lines, the event
+      expect(await count(() => placed(buyer))).toBe(3);
+    }
+    expect(await count(read)).toBe(1);
   });
 
   test("is an error when the bytes of another order stand there", async () => {
