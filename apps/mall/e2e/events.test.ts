@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { uuidOf } from "@mall/kernel/id";
 import { busKind, host, hostKind } from "./host";
-import { newUser } from "./shop";
+import { newUser, rest } from "./shop";
 
 const root = new URL("../../..", import.meta.url).pathname;
 let db: Db;
@@ -32,23 +32,26 @@ async function mall(...args: string[]): Promise<{ exitCode: number; text: string
   return { exitCode: await run.exited, text };
 }
 
+/** Whether a user has a profile, read past the service, which would make it. */
+const profileRows = (userId: string) =>
+  db.sql`select 1 from "user".profiles where id = ${uuidOf(userId)}`.then((rows) => [...rows]);
+
+const emailOf = async (token: string) =>
+  (await rest<{ user: { email: string } }>("GET", "/v1/me", undefined, { token })).body.user.email;
+
 describe(`events over the ${busKind} bus (${hostKind})`, () => {
   test("carry a registration to the user service, which makes the profile before anyone asks", async () => {
     const users = await Promise.all(Array.from({ length: 5 }, () => newUser()));
-    for (const { id, email } of users) {
-      const profile = await until(
-        async () =>
-          (await db.sql`select email from "user".profiles where id = ${uuidOf(id)}`)[0] as
-            | { email: string }
-            | undefined,
-      );
-      expect(profile.email).toBe(email);
+    for (const { id, email, token } of users) {
+      await until(async () => (await profileRows(id))[0]);
+      expect(await emailOf(token)).toBe(email);
+      expect(await profileRows(id)).toHaveLength(1);
     }
   });
 
   test("that nobody can read are dead letters, which the command line lists and redrives once", async () => {
-    const { id: userId, email } = await newUser();
-    await until(async () => (await db.sql`select 1 from "user".profiles where id = ${uuidOf(userId)}`)[0]);
+    const { id: userId, email, token } = await newUser();
+    await until(async () => (await profileRows(userId))[0]);
     await db.sql`delete from "user".profiles where id = ${uuidOf(userId)}`;
     const id = crypto.randomUUID();
     await db.sql.unsafe(
@@ -77,8 +80,8 @@ describe(`events over the ${busKind} bus (${hostKind})`, () => {
     expect([first.exitCode, first.text]).toEqual([0, `${id}: delivered\n1 of 1 delivered.\n`]);
     const again = await mall("dlq", "redrive", service, id);
     expect([again.exitCode, again.text]).toEqual([1, expect.stringContaining("was delivered at")]);
-    const rows = await db.sql`select email from "user".profiles where id = ${uuidOf(userId)}`;
-    expect([...rows]).toEqual([{ email }]);
+    expect(await profileRows(userId)).toHaveLength(1);
+    expect(await emailOf(token)).toBe(email);
     expect((await mall("dlq", "list", service)).text).not.toContain(id);
     expect((await mall("dlq", "redrive", service, "--all")).exitCode).toBe(0);
   });
