@@ -10,9 +10,14 @@ export const accounts = auth.table(
   "accounts",
   {
     id: idColumn("usr")("id").primaryKey(),
-    /** Normalised: see domain/email.ts of the auth service. */
-    email: text("email").notNull(),
-    displayName: text("display_name").notNull(),
+    /** E-mail address and name, sealed with the key of the user; null in rows from before they were. */
+    personal: bytea("personal"),
+    /** Keyed hash of the address, normalised: see domain/email.ts of the auth service. */
+    emailLookup: bytea("email_lookup").unique(),
+    /** In the clear until the row is sealed, then null. */
+    email: text("email"),
+    /** In the clear until the row is sealed, then empty. */
+    displayName: text("display_name").notNull().default(""),
     /** PHC string of argon2id: algorithm, parameters, salt and hash. */
     passwordHash: text("password_hash").notNull(),
     roles: text("roles").array().notNull(),
@@ -22,6 +27,11 @@ export const accounts = auth.table(
   },
   (t) => [
     uniqueIndex("accounts_email").on(t.email),
+    index("accounts_clear").on(t.id).where(sql`${t.personal} is null`),
+    check(
+      "accounts_sealed",
+      sql`case when ${t.personal} is null then ${t.email} is not null and ${t.emailLookup} is null else ${t.email} is null and ${t.displayName} = '' end`,
+    ),
     check(
       "accounts_email_form",
       sql`${t.email} ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(${t.email}) <= 254`,

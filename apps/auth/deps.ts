@@ -1,11 +1,14 @@
 import type { Kernel } from "@mall/kernel/app";
 import type { SigningKeys } from "./application/signing-keys";
+import type { People } from "./db/people";
 import type { BuiltInPermissions } from "./domain/policy";
 import type { Passwords } from "./password/port";
 
 /** What the auth service needs. */
 export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets" | "audit"> {
   passwords: Passwords;
+  /** What is personal in accounts. */
+  people: People;
   keys: SigningKeys;
   /** Every permission of the contract and the built-in roles that have it. */
   permissions: BuiltInPermissions;

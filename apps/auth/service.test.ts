@@ -4,6 +4,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { AuthService, type Tokens } from "@mall/gen/mall/auth/v1/auth_pb";
 import type { Resources } from "@mall/kernel/app";
 import { faultInfo } from "@mall/kernel/fault";
+import { uuidOf } from "@mall/kernel/id";
 import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
@@ -149,9 +150,8 @@ describe("registering", () => {
     const rows = await mall.db.sql.unsafe("select accounts::text as row from auth.accounts");
     expect(rows.length).toBeGreaterThan(0);
     for (const { row } of rows) expect(row).not.toContain(password);
-    expect(
-      rows.some(({ row }) => row.includes(user.email) && row.includes("$argon2id$v=19$m=64,t=1,p=1$")),
-    ).toBe(true);
+    const [row] = rows.filter(({ row }) => row.includes(uuidOf(user.id)));
+    expect(row!.row).toContain("$argon2id$v=19$m=64,t=1,p=1$");
   });
 
   const wrong: [string, object, string[]][] = [
@@ -219,10 +219,14 @@ describe("signing in", () => {
   test("replaces a hash of other costs by one of today's, once", async () => {
     const { email, user } = await someone();
     const old = await bunPasswords({ memoryKib: 32, passes: 1 }).hash(password);
-    await mall.db.sql.unsafe("update auth.accounts set password_hash = $1 where email = $2", [old, email]);
+    await mall.db.sql.unsafe("update auth.accounts set password_hash = $1 where id = $2", [
+      old,
+      uuidOf(user.id),
+    ]);
     const stored = async () =>
-      (await mall.db.sql.unsafe("select password_hash from auth.accounts where email = $1", [email]))[0]!
-        .password_hash;
+      (
+        await mall.db.sql.unsafe("select password_hash from auth.accounts where id = $1", [uuidOf(user.id)])
+      )[0]!.password_hash;
     await refusal(auth().login({ email, password: "wrong horse battery" }));
     expect(await stored()).toBe(old);
     expect((await auth().login({ email, password })).user?.id).toBe(user.id);
@@ -233,11 +237,11 @@ describe("signing in", () => {
   });
 
   test("does not bring an old password back that was changed while its hash was replaced", async () => {
-    const { email } = await someone();
+    const { email, user } = await someone();
     const old = await bunPasswords({ memoryKib: 32, passes: 1 }).hash(password);
     const changed = await cheap.hash("another horse battery");
     const store = (phc: string) =>
-      mall.db.sql.unsafe("update auth.accounts set password_hash = $1 where email = $2", [phc, email]);
+      mall.db.sql.unsafe("update auth.accounts set password_hash = $1 where id = $2", [phc, uuidOf(user.id)]);
     await store(old);
     whileHashing = async () => void (await store(changed));
     await auth().login({ email, password });
@@ -552,7 +556,9 @@ describe("an administrator made by the command line", () => {
 
   test("keeps the password and the other roles of an account that existed", async () => {
     const { email, user } = await someone();
-    await mall.db.sql.unsafe("update auth.accounts set roles = '{customer,staff}' where email = $1", [email]);
+    await mall.db.sql.unsafe("update auth.accounts set roles = '{customer,staff}' where id = $1", [
+      uuidOf(user.id),
+    ]);
     expect(await commands().createAdmin(email)).toEqual({});
     const again = await auth().login({ email, password });
     expect(again.user?.id).toBe(user.id);
@@ -587,5 +593,54 @@ describe("the environment", () => {
   test("keeps access tokens within 15 minutes", () => {
     const env = { ...resources.env, ACCESS_TOKEN_TTL_SECONDS: "901" };
     expect(() => createAuthService({ ...resources, env }, cheap)).toThrow("ACCESS_TOKEN_TTL_SECONDS");
+  });
+});
+
+describe("an account at rest", () => {
+  const stored = async (id: string) => {
+    const [row] = await mall.db.sql`select email, display_name, personal, email_lookup from auth.accounts
+      where id = ${uuidOf(id)}`;
+    return row as unknown as Record<string, Uint8Array | string | null>;
+  };
+  /** Puts an account back as it was stored before it was sealed. */
+  const unseal = (id: string, email: string) =>
+    mall.db
+      .sql`update auth.accounts set personal = null, email_lookup = null, email = ${email}, display_name = 'Ada'
+      where id = ${uuidOf(id)}`;
+
+  test("is sealed, and found by the keyed hash of its address", async () => {
+    const { email, user } = await someone();
+    const row = await stored(user.id);
+    expect([row.email, row.display_name]).toEqual([null, ""]);
+    expect(Buffer.from(row.personal as Uint8Array).includes(email)).toBe(false);
+    expect(row.email_lookup).toHaveLength(32);
+    expect((await auth().login({ email: email.toUpperCase(), password })).user).toEqual(user);
+  });
+
+  test("is nobody's when another one's bytes stand there, and an error", async () => {
+    const [ada, eve] = [await someone(), await someone()];
+    await mall.db.sql`update auth.accounts set personal =
+      (select personal from auth.accounts where id = ${uuidOf(eve.user.id)}) where id = ${uuidOf(ada.user.id)}`;
+    expect(await refusal(auth().login({ email: ada.email, password }))).toBe("Internal INTERNAL");
+    expect((await auth().login({ email: eve.email, password })).user).toEqual(eve.user);
+  });
+
+  test("from before it was sealed signs in, keeps its address for itself, and is sealed", async () => {
+    const { email, user } = await someone();
+    await unseal(user.id, email);
+    const before = (await auth().login({ email, password })).user;
+    expect(before).toMatchObject({ id: user.id, email, displayName: "Ada" });
+    expect(await refusal(auth().register({ email, password }))).toBe("AlreadyExists EMAIL_TAKEN");
+    expect(await mall.app.dataKeys.seal()).toBe(1);
+    expect((await auth().login({ email, password })).user).toEqual(before);
+    expect(await refusal(auth().register({ email, password }))).toBe("AlreadyExists EMAIL_TAKEN");
+    const row = await stored(user.id);
+    expect([row.email, row.display_name]).toEqual([null, ""]);
+  });
+
+  test("that is erased signs nobody in", async () => {
+    const { email, user } = await someone();
+    await mall.app.dataKeys.erase(user.id as `usr_${string}`);
+    expect(await refusal(auth().login({ email, password }))).toBe("Unauthenticated INVALID_CREDENTIALS");
   });
 });

@@ -7,6 +7,7 @@ import { createAdmin } from "./application/create-admin";
 import { getPolicy } from "./application/get-policy";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
+import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
 import type { Deps } from "./deps";
@@ -30,6 +31,7 @@ function compose(resources: Resources, passwords: Passwords) {
     announce,
     secrets,
     audit,
+    people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
@@ -54,6 +56,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
+    clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
     implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps)],
     sources: {

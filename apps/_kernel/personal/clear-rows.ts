@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Db, Tx } from "../db/client";
 import { sqlStatement } from "../db/statement";
 import type { DataKeys } from "./data-keys";
-import { nothing, rowSeal } from "./personal";
+import { lookupOf, nothing, rowSeal } from "./personal";
 
 /** A table whose rows kept personal data in clear columns before there was a column `personal`. */
 export interface ClearTable {
@@ -13,21 +13,30 @@ export interface ClearTable {
   value: string;
   /** SQL of what stands in the clear columns afterwards, as `update … set` has it. */
   cleared: string;
+  /** A field of what is sealed that rows are found by: where its keyed hash is stored, and the hash's name. */
+  lookup?: { field: string; column: string; name: string };
 }
+
+type Lookup = NonNullable<ClearTable["lookup"]>;
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 
 /** Most rows that one transaction seals. */
 const rowsAtOnce = 100;
 
-function statements(service: string, { table, subject, value, cleared }: ClearTable) {
+function statements(service: string, { table, subject, value, cleared, lookup }: ClearTable) {
   const name = sql.raw(`"${service}"."${table}"`);
+  const found = lookup ? `, ${lookup.column} = decode(r.lookup, 'base64')` : "";
   return {
-    take: sqlStatement<object, { id: string; subject: string; value: object }>(
+    take: sqlStatement<object, { id: string; subject: string; value: Record<string, unknown> }>(
       () => sql`select id, ${sql.raw(subject)} as subject, jsonb_strip_nulls(${sql.raw(value)}) as value
         from ${name} where personal is null order by id limit ${sql.raw(String(rowsAtOnce))} for update skip locked`,
     ),
     replace: sqlStatement<{ rows: string }, object>(
-      (p) => sql`update ${name} as held set personal = decode(r.personal, 'base64'), ${sql.raw(cleared)}
-        from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, personal text) where held.id = r.id`,
+      (
+        p,
+      ) => sql`update ${name} as held set personal = decode(r.personal, 'base64'), ${sql.raw(cleared + found)}
+        from jsonb_to_recordset(${p.rows}::text::jsonb) as r(id uuid, personal text, lookup text) where held.id = r.id`,
     ),
     left: sqlStatement<object, { left: boolean }>(
       () => sql`select exists (select from ${name} where personal is null) as left`,
@@ -58,6 +67,9 @@ export function clearRows(service: string, keys: DataKeys, clear: ClearTable): C
     return found;
   }
 
+  const lookupFor = (tx: Tx, { field, name }: Lookup, value: Record<string, unknown>) =>
+    lookupOf(keys, tx, name, String(value[field]));
+
   async function sealBatch(tx: Tx): Promise<number> {
     const taken = await take(tx, {});
     if (taken.length === 0) return 0;
@@ -65,13 +77,14 @@ export function clearRows(service: string, keys: DataKeys, clear: ClearTable): C
       tx,
       taken.map(({ subject }) => subject),
     );
-    const rows = taken.map(({ id, subject, value }) => {
+    const sealed = async ({ id, subject, value }: (typeof taken)[number]) => {
       const key = found.get(subject);
-      const personal = key ? rowsOf.seal(key, id, value) : nothing;
-      return { id, personal: Buffer.from(personal).toString("base64") };
-    });
-    await replace(tx, { rows: JSON.stringify(rows) });
-    return rows.length;
+      if (!key) return { id, personal: base64(nothing) };
+      const lookup = clear.lookup && (await lookupFor(tx, clear.lookup, value));
+      return { id, personal: base64(rowsOf.seal(key, id, value)), lookup: lookup && base64(lookup) };
+    };
+    await replace(tx, { rows: JSON.stringify(await Promise.all(taken.map(sealed))) });
+    return taken.length;
   }
 
   return {

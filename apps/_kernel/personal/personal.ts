@@ -53,6 +53,17 @@ export function rowSeal(service: string, table: string): RowSeal {
 /** What a row of a subject holds that was erased before it was sealed. */
 export const nothing = new Uint8Array(0);
 
+/** A keyed hash of a value of one column, under the service's own key. */
+export async function lookupOf(
+  keys: DataKeys,
+  session: Session,
+  column: string,
+  value: string,
+): Promise<Uint8Array> {
+  const key = await keys.ownKey(session, `lookup|${column}`);
+  return createHmac("sha256", key).update(value).digest();
+}
+
 /** Personal data of a service under its data keys. */
 export function personalData(service: string, keys: DataKeys): Personal {
   return {
@@ -69,10 +80,7 @@ export function personalData(service: string, keys: DataKeys): Personal {
         },
       };
     },
-    async lookup(session, column, value) {
-      const key = await keys.ownKey(session, `lookup|${column}`);
-      return createHmac("sha256", key).update(value).digest();
-    },
+    lookup: (...what) => lookupOf(keys, ...what),
     erase: (tx, subject) => keys.destroy(tx, uuidOf(subject)),
   };
 }

@@ -9,11 +9,11 @@ const adminRoles: Role[] = ["customer", "admin"];
 /** 144 bits, as 24 characters. */
 const randomPassword = () => Buffer.from(crypto.getRandomValues(new Uint8Array(18))).toString("base64url");
 
-type Own = Pick<Deps, "db" | "clock" | "newId" | "announce" | "passwords" | "audit">;
+type Own = Pick<Deps, "db" | "clock" | "newId" | "announce" | "passwords" | "people" | "audit">;
 
 /** Gives an account that exists the roles; false when there is none. */
 async function promote(deps: Own, tx: Tx, email: string): Promise<boolean> {
-  const subject = await grantRoles(tx, email, adminRoles, deps.clock());
+  const subject = await grantRoles(tx, deps.people, email, adminRoles, deps.clock());
   if (subject) await deps.audit.record(tx, { action: "CreateAdmin", subject });
   return subject !== undefined;
 }
@@ -39,7 +39,7 @@ export const createAdmin =
       createdAt: deps.clock(),
     };
     return deps.db.tx(async (tx) => {
-      if (await insertAccount(tx, account, passwordHash)) {
+      if (await insertAccount(tx, deps.people, account, passwordHash)) {
         await deps.announce(tx, {
           desc: UserRegisteredSchema,
           data: { userId: id },

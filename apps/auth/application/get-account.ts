@@ -8,7 +8,7 @@ import type { Account } from "../domain/account";
 export const getAccount =
   (deps: Deps) =>
   async (userId: Id<"usr">): Promise<Account> => {
-    const account = await findAccount(deps.db, userId);
+    const account = await findAccount(deps.db, deps.people, userId);
     if (!account) throw notFound("ACCOUNT");
     return account;
   };

@@ -15,7 +15,7 @@ export const login =
   (deps: Deps) =>
   async (input: { email: string; password: string }): Promise<SignedIn> => {
     const email = normalEmail(input.email);
-    const known = email === undefined ? undefined : await findCredentials(deps.db, email);
+    const known = email === undefined ? undefined : await findCredentials(deps.db, deps.people, email);
     const matches = await deps.passwords.verify(input.password, known?.passwordHash ?? deps.passwords.decoy);
     if (!known || !matches)
       throw audited(invalidCredentials(), { action: "Login", subject: known?.account.id });

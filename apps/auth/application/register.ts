@@ -28,7 +28,7 @@ export const register =
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await deps.db.tx(async (tx) => {
-      if (!(await insertAccount(tx, account, passwordHash)))
+      if (!(await insertAccount(tx, deps.people, account, passwordHash)))
         throw audited(emailTaken(), { action: "Register" });
       await insertSession(tx, session);
       const metadata = { sessionId: session.id };

@@ -5,12 +5,16 @@ import { normalEmail } from "./email";
 /** What an account may do. */
 export type Role = "customer" | "staff" | "admin";
 
-/** A person who can sign in. */
-export interface Account {
-  id: Id<"usr">;
+/** What is personal in an account. */
+export interface Person {
   /** Normalised. */
   email: string;
   displayName: string;
+}
+
+/** A person who can sign in. */
+export interface Account extends Person {
+  id: Id<"usr">;
   roles: Role[];
   /** Goes up with each change that makes older access tokens stale. */
   tokenVersion: number;

@@ -1,4 +1,5 @@
 import { openDb } from "@mall/kernel/db/client";
+import { uuidOf } from "@mall/kernel/id";
 import { host } from "./host";
 import { newUser, type Options, rest } from "./shop";
 
@@ -34,7 +35,7 @@ export async function newAdmin(): Promise<Options> {
 export async function newUserWith(...roles: string[]): Promise<{ token: string; id: string }> {
   const { id, email, password } = await newUser();
   const owner = openDb({ url: (await host()).databaseUrl, max: 1 });
-  await owner.sql`update auth.accounts set roles = ${`{${roles}}`} where email = ${email}`;
+  await owner.sql`update auth.accounts set roles = ${`{${roles}}`} where id = ${uuidOf(id)}`;
   await owner.close();
   const login = await rest<{ tokens: { accessToken: string } }>("POST", "/v1/auth/login", {
     email,

@@ -1,0 +1,27 @@
+import type { Session } from "@mall/kernel/db/client";
+import type { ClearTable } from "@mall/kernel/personal/clear-rows";
+import type { Personal, PersonalRows } from "@mall/kernel/personal/personal";
+import type { Person } from "../domain/account";
+
+/** What is personal in accounts, and how they are found by it. */
+export interface People extends PersonalRows<Person> {
+  /** The keyed hash of a normalised address. */
+  lookup(session: Session, email: string): Promise<Uint8Array>;
+}
+
+const emailName = "accounts.email";
+
+/** The people of the accounts. */
+export const peopleOf = (personal: Personal): People => ({
+  ...personal.rows<Person>("accounts"),
+  lookup: (session, email) => personal.lookup(session, emailName, email),
+});
+
+/** Accounts from before they were sealed. */
+export const clearAccounts: ClearTable = {
+  table: "accounts",
+  subject: "id",
+  value: "jsonb_build_object('email', email, 'displayName', display_name)",
+  cleared: "email = null, display_name = ''",
+  lookup: { field: "email", column: "email_lookup", name: emailName },
+};
