@@ -19,6 +19,8 @@ export const accounts = auth.table(
     /** Tokens of lower versions are stale; counted up by db/revocations.ts of the auth service. */
     tokenVersion: integer("token_version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
+    /** Set when the person was forgotten: address and name are gone, no password matches. */
+    erasedAt: instant("erased_at"),
   },
   (t) => [
     uniqueIndex("accounts_email").on(t.email),
@@ -28,6 +30,7 @@ export const accounts = auth.table(
     ),
     check("accounts_roles", sql`cardinality(${t.roles}) > 0`),
     check("accounts_token_version", sql`${t.tokenVersion} >= 1`),
+    check("accounts_erased", sql`${t.erasedAt} is null or ${t.displayName} = ''`),
     check("accounts_password_hash", sql`${t.passwordHash} like '$argon2id$%'`),
   ],
 );

@@ -42,6 +42,7 @@ export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.UserRegistered": ["user"],
   "mall.order.v1.OrderCancelled": ["checkout"],
   "mall.payment.v1.PaymentRefunded": ["order"],
+  "mall.user.v1.UserDeleted": ["auth"],
 };
 
 /** The service that owns a proto package or a full RPC path ("/mall.cart.v1.CartService/AddItem"). */

@@ -14,6 +14,7 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
+import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
@@ -59,6 +60,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
       apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),
     },
+    consumers: authConsumers(deps),
     migrations: journal.entries.length,
     openapi,
     routes: jwksRoute(deps.keys),

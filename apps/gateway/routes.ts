@@ -9,6 +9,7 @@ import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { AddressService } from "@mall/gen/mall/user/v1/addresses_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
@@ -21,6 +22,7 @@ export const contract: readonly DescService[] = [
   PolicyService,
   ApiKeyService,
   UserService,
+  AddressService,
   CartService,
   ProductService,
   InventoryService,

@@ -1,73 +1,19 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { Code, type ConnectError } from "@connectrpc/connect";
-import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { describe, expect, test } from "bun:test";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
-import { fault, faultInfo, notFound } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
-import { type As, type Harness, harness } from "@mall/kernel/testing/harness";
-import { createUserService } from "./service";
+import type { As } from "@mall/kernel/testing/harness";
+import { refusal as refused } from "@mall/kernel/testing/refusal";
+import { auth, mall, rest as request, someone, withUserService } from "./testing";
 
-/** The auth service as the tests play it. */
-const accounts = new Map<string, { email: string; displayName: string }>();
-const asked: string[] = [];
-let authIsDown = false;
+withUserService();
 
-let mall: Harness;
-beforeAll(async () => {
-  mall = await harness("user", createUserService, {
-    neighbours: (router) =>
-      router.service(AuthService, {
-        async getAccount(request, context) {
-          if (!context.requestHeader.get("x-service-token"))
-            throw fault("permission_denied", "FORBIDDEN", "no token");
-          asked.push(request.userId);
-          if (authIsDown) throw fault("unavailable", "DATABASE_UNAVAILABLE", "down");
-          const account = accounts.get(request.userId);
-          if (!account) throw notFound("ACCOUNT");
-          const createdAt = timestampFromDate(mall.clock());
-          return { account: { id: request.userId, ...account, roles: ["customer"], createdAt } };
-        },
-      }),
-  });
-});
-afterAll(() => mall.stop());
+const refusal = async (work: Promise<unknown>) => {
+  const { code, reason } = await refused(work);
+  return code && `${code} ${reason}`;
+};
 
-let people = 0;
-
-/** An account that auth knows, and a client in its name. */
-function someone() {
-  const id = mall.newId("usr");
-  const email = `person-${++people}@example.com`;
-  accounts.set(id, { email, displayName: `Person ${people}` });
-  return { id, email, displayName: `Person ${people}`, me: mall.client(UserService, { user: { id } }) };
-}
-
-async function refusal(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return error && `${Code[error.code]} ${faultInfo(error)?.reason}`;
-}
-
-async function rest(method: string, as: As, body?: unknown, more: Record<string, string> = {}) {
-  const headers = await mall.headers(as);
-  for (const [name, value] of Object.entries({ "content-type": "application/json", ...more }))
-    headers.set(name, value);
-  const request = new Request("http://user/v1/me", {
-    method,
-    headers,
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const response = await mall.app.fetch(request);
-  return {
-    status: response.status,
-    etag: response.headers.get("etag"),
-    cacheControl: response.headers.get("cache-control"),
-    body: (await response.json()) as Record<string, unknown>,
-  };
-}
+const rest = (method: string, as: As, body?: unknown, more?: Record<string, string>) =>
+  request(method, "/v1/me", as, body, more);
 
 let messages = 0;
 
@@ -114,7 +60,7 @@ describe("one's own profile", () => {
     await me.getMe({});
     await me.getMe({});
     await me.updateMe({ phone: "+15551234567" });
-    expect(asked.filter((userId) => userId === id)).toHaveLength(1);
+    expect(auth.asked.filter((userId) => userId === id)).toHaveLength(1);
   });
 
   test("is one, however many first requests come at once", async () => {
@@ -143,12 +89,12 @@ describe("one's own profile", () => {
   test("is shown while auth is down, if it was made before", async () => {
     const [known, unknown] = [someone(), someone()];
     await known.me.getMe({});
-    authIsDown = true;
+    auth.isDown = true;
     try {
       expect((await known.me.getMe({})).user?.email).toBe(known.email);
       expect(await refusal(unknown.me.getMe({}))).toBe("Unavailable DATABASE_UNAVAILABLE");
     } finally {
-      authIsDown = false;
+      auth.isDown = false;
     }
     expect((await unknown.me.getMe({})).user?.email).toBe(unknown.email);
   });
@@ -280,11 +226,11 @@ describe("the news of a registration", () => {
   test("is not taken while auth is down, so that it comes again", async () => {
     const { id } = someone();
     const message = crypto.randomUUID();
-    authIsDown = true;
+    auth.isDown = true;
     try {
       expect(await deliver(id, { id: message })).toBe(503);
     } finally {
-      authIsDown = false;
+      auth.isDown = false;
     }
     expect(await deliver(id, { id: message })).toBe(204);
     expect(await rows(id)).toHaveLength(1);

@@ -5,15 +5,16 @@ import { createApp, createKernel, type MallApp, type Resources } from "@mall/ker
 import { parseEnv } from "@mall/kernel/env";
 import type { Deps } from "./deps";
 import { userEnv } from "./env";
+import { addressRpc } from "./transport/address-rpc";
 import { userConsumers } from "./transport/events";
 import { userRpc } from "./transport/rpc";
 
 /** The user service on a host's resources. */
 export function createUserService(resources: Resources): MallApp {
   const kernel = createKernel("user", resources, parseEnv(userEnv, resources.env));
-  const deps: Deps = { db: kernel.db, clock: kernel.clock, rpc: { auth: kernel.client(AuthService) } };
+  const deps: Deps = { ...kernel, rpc: { auth: kernel.client(AuthService) } };
   return createApp(kernel, {
-    implementations: [userRpc(deps)],
+    implementations: [userRpc(deps), addressRpc(deps)],
     consumers: userConsumers(deps),
     migrations: journal.entries.length,
     openapi,

@@ -74,7 +74,9 @@ describe("a mail over HTTP", () => {
   test("waits for a provider no longer than its time limit", async () => {
     let release = () => {};
     const silent = () => new Promise<Response>((resolve) => (release = () => resolve(new Response())));
+    const startedMs = performance.now();
     expect(await refusedWith(silent, httpMailer(settings, 50))).toEqual(away);
+    expect(performance.now() - startedMs).toBeLessThan(1_500);
     release();
   });
 

@@ -1,34 +1,46 @@
 import { accounts } from "@mall/db/auth";
-import type { Session } from "@mall/kernel/db/client";
+import type { Session, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
-import { type Id, idOf } from "@mall/kernel/id";
-import { eq, sql } from "drizzle-orm";
+import { type Id, idOf, uuidOf } from "@mall/kernel/id";
+import { and, eq, getTableColumns, isNull, sql } from "drizzle-orm";
 import type { Account, Role } from "../domain/account";
 import { type Recorded, recordedAt, revokeChanged } from "./revocations";
 
-type Row = typeof accounts.$inferSelect;
+type Row = Omit<typeof accounts.$inferSelect, "erasedAt">;
+
+const { erasedAt, ...columns } = getTableColumns(accounts);
 
 const rowToAccount = ({ passwordHash: _, ...row }: Row): Account => ({ ...row, roles: row.roles as Role[] });
 
 const selectById = statement("find_account", (p: Params<{ id: string }>) =>
-  orm.select().from(accounts).where(eq(accounts.id, p.id)),
+  orm
+    .select(columns)
+    .from(accounts)
+    .where(and(eq(accounts.id, p.id), isNull(erasedAt))),
 );
 
-/** An account by its id. */
-export async function findAccount(session: Session, id: Id<"usr">): Promise<Account | undefined> {
-  const [row] = await selectById(session, { id });
-  return row && rowToAccount(row);
+/** An account and the hash of its password. */
+export interface Credentials {
+  account: Account;
+  passwordHash: string;
 }
 
+/** An account by its id, with the hash of its password. One without a person is there for nobody. */
+export async function findCredentialsOf(session: Session, id: Id<"usr">): Promise<Credentials | undefined> {
+  const [row] = await selectById(session, { id });
+  return row && { account: rowToAccount(row), passwordHash: row.passwordHash };
+}
+
+/** An account by its id. */
+export const findAccount = async (session: Session, id: Id<"usr">): Promise<Account | undefined> =>
+  (await findCredentialsOf(session, id))?.account;
+
 const selectByEmail = statement("find_account_by_email", (p: Params<{ email: string }>) =>
-  orm.select().from(accounts).where(eq(accounts.email, p.email)),
+  orm.select(columns).from(accounts).where(eq(accounts.email, p.email)),
 );
 
 /** The account of a normalised address and the hash of its password. */
-export async function findCredentials(
-  session: Session,
-  email: string,
-): Promise<{ account: Account; passwordHash: string } | undefined> {
+export async function findCredentials(session: Session, email: string): Promise<Credentials | undefined> {
   const [row] = await selectByEmail(session, { email });
   return row && { account: rowToAccount(row), passwordHash: row.passwordHash };
 }
@@ -93,4 +105,17 @@ export async function grantRoles(
 ): Promise<Id<"usr"> | undefined> {
   const [granted] = await addRoles(session, { email, roles: roles.join(","), ...recordedAt(now) });
   return granted && idOf("usr", granted.id);
+}
+
+const erase = sqlStatement<{ id: string; decoy: string } & Recorded, { id: string }>(
+  (p) => sql`with changed as (
+    update auth.accounts set erased_at = ${p.now}::timestamptz, email = id || '@erased.invalid', display_name = '',
+      password_hash = ${p.decoy}, roles = '{customer}', token_version = token_version + 1
+    where id = ${p.id} and erased_at is null returning id, token_version
+  ) ${revokeChanged(p)}`,
+);
+
+/** Takes the person out of an account and makes its tokens stale; false when there is none or it was done before. */
+export async function eraseAccount(tx: Tx, id: Id<"usr">, decoy: string, now: Date): Promise<boolean> {
+  return (await erase(tx, { id: uuidOf(id), decoy, ...recordedAt(now) })).length === 1;
 }

@@ -45,7 +45,8 @@ export async function insertKey(tx: Tx, key: ApiKey, hash: Uint8Array): Promise<
 }
 
 const lockOwner = sqlStatement<{ userId: string }, { roles: string[] }>(
-  (p) => sql`select to_json(roles) as roles from auth.accounts where id = ${p.userId} for no key update`,
+  (p) => sql`select to_json(roles) as roles from auth.accounts
+    where id = ${p.userId} and erased_at is null for no key update`,
 );
 
 /** Roles of a user who makes a key; another key of the same user waits until this one is made. */
@@ -133,7 +134,7 @@ const selectByPrefix = statement("find_api_key", (p: Params<{ prefix: string }>)
   orm
     .select({ key: apiKeys, roles: accounts.roles })
     .from(apiKeys)
-    .innerJoin(accounts, eq(accounts.id, apiKeys.userId))
+    .innerJoin(accounts, and(eq(accounts.id, apiKeys.userId), isNull(accounts.erasedAt)))
     .where(eq(apiKeys.prefix, p.prefix)),
 );
 
@@ -153,4 +154,13 @@ const touch = statement("touch_api_key", (p: Params<{ id: string; now: Date }>) 
 /** Writes down that a key was used. */
 export async function noteUse(session: Session, id: Id<"key">, now: Date): Promise<void> {
   await touch(session, { id, now });
+}
+
+const removeAll = statement("delete_api_keys", (p: Params<{ userId: string }>) =>
+  orm.delete(apiKeys).where(eq(apiKeys.userId, p.userId)),
+);
+
+/** Deletes all keys of a user. */
+export async function deleteKeysOf(tx: Tx, userId: Id<"usr">): Promise<void> {
+  await removeAll(tx, { userId });
 }

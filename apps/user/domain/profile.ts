@@ -19,9 +19,9 @@ export interface ProfileChanges {
   phone?: string;
 }
 
-/** VERSION_MISMATCH: the profile is not at the version the change is based on. */
-const versionMismatch = (expected: number, actual: number) =>
-  fault("aborted", "VERSION_MISMATCH", "The profile was changed meanwhile; read it again.", {
+/** VERSION_MISMATCH: something is not at the version the change is based on. */
+export const versionMismatch = (what: string, expected: number, actual: number) =>
+  fault("aborted", "VERSION_MISMATCH", `The ${what} was changed meanwhile; read it again.`, {
     metadata: { expectedVersion: String(expected), version: String(actual) },
   });
 
@@ -53,7 +53,7 @@ export function changeProfile(
   now: Date,
 ): Profile {
   if (expectedVersion !== undefined && expectedVersion !== profile.version) {
-    throw versionMismatch(expectedVersion, profile.version);
+    throw versionMismatch("profile", expectedVersion, profile.version);
   }
   const displayName = changes.displayName === undefined ? profile.displayName : nameOf(changes.displayName);
   const phone = changes.phone ?? profile.phone;

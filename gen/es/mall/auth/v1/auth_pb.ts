@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/auth/v1/auth.proto.
  */
 export const file_mall_auth_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdtYWxsL2F1dGgvdjEvYXV0aC5wcm90bxIMbWFsbC5hdXRoLnYxInkKB0FjY291bnQSCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEg0KBXJvbGVzGAQgAygJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBlRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKZXhwaXJlc19pbhgDIAEoBSJsCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHwoIcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAgYgAESHQoMZGlzcGxheV9uYW1lGAMgASgJQge6SARyAhhkIl0KEFJlZ2lzdGVyUmVzcG9uc2USIwoEdXNlchgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50EiQKBnRva2VucxgCIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiSgoMTG9naW5SZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KCHBhc3N3b3JkGAIgASgJQg2AAQG6SAdyBRABGIABIloKDUxvZ2luUmVzcG9uc2USIwoEdXNlchgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50EiQKBnRva2VucxgCIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiOwoTUmVmcmVzaFRva2VuUmVxdWVzdBIkCg1yZWZyZXNoX3Rva2VuGAEgASgJQg2AAQG6SAdyBRABGMgBIjwKFFJlZnJlc2hUb2tlblJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiDwoNTG9nb3V0UmVxdWVzdCIQCg5Mb2dvdXRSZXNwb25zZSJOChFHZXRBY2NvdW50UmVxdWVzdBI5Cgd1c2VyX2lkGAEgASgJQii6SCVyIzIhXnVzcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIjwKEkdldEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUubWFsbC5hdXRoLnYxLkFjY291bnQytAQKC0F1dGhTZXJ2aWNlEnQKCFJlZ2lzdGVyEh0ubWFsbC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLm1hbGwuYXV0aC52MS5SZWdpc3RlclJlc3BvbnNlIimKtRgJCAEgBCjJATADgtPkkwIWOgEqIhEvdjEvYXV0aC9yZWdpc3RlchJlCgVMb2dpbhIaLm1hbGwuYXV0aC52MS5Mb2dpblJlcXVlc3QaGy5tYWxsLmF1dGgudjEuTG9naW5SZXNwb25zZSIjirUYBggBIAQwA4LT5JMCEzoBKiIOL3YxL2F1dGgvbG9naW4SfAoMUmVmcmVzaFRva2VuEiEubWFsbC5hdXRoLnYxLlJlZnJlc2hUb2tlblJlcXVlc3QaIi5tYWxsLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiJYq1GAYIASAEMAOC0+STAhU6ASoiEC92MS9hdXRoL3JlZnJlc2gSaQoGTG9nb3V0EhsubWFsbC5hdXRoLnYxLkxvZ291dFJlcXVlc3QaHC5tYWxsLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiJIq1GAYIAyACMAOC0+STAhQ6ASoiDy92MS9hdXRoL2xvZ291dBJfCgpHZXRBY2NvdW50Eh8ubWFsbC5hdXRoLnYxLkdldEFjY291bnRSZXF1ZXN0GiAubWFsbC5hdXRoLnYxLkdldEFjY291bnRSZXNwb25zZSIOirUYCggFGgR1c2VyIAFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
+  fileDesc("ChdtYWxsL2F1dGgvdjEvYXV0aC5wcm90bxIMbWFsbC5hdXRoLnYxInkKB0FjY291bnQSCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEg0KBXJvbGVzGAQgAygJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBlRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKZXhwaXJlc19pbhgDIAEoBSJsCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHwoIcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAgYgAESHQoMZGlzcGxheV9uYW1lGAMgASgJQge6SARyAhhkIl0KEFJlZ2lzdGVyUmVzcG9uc2USIwoEdXNlchgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50EiQKBnRva2VucxgCIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiSgoMTG9naW5SZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KCHBhc3N3b3JkGAIgASgJQg2AAQG6SAdyBRABGIABIloKDUxvZ2luUmVzcG9uc2USIwoEdXNlchgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50EiQKBnRva2VucxgCIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiOwoTUmVmcmVzaFRva2VuUmVxdWVzdBIkCg1yZWZyZXNoX3Rva2VuGAEgASgJQg2AAQG6SAdyBRABGMgBIjwKFFJlZnJlc2hUb2tlblJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiDwoNTG9nb3V0UmVxdWVzdCIQCg5Mb2dvdXRSZXNwb25zZSJOChFHZXRBY2NvdW50UmVxdWVzdBI5Cgd1c2VyX2lkGAEgASgJQii6SCVyIzIhXnVzcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIjwKEkdldEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUubWFsbC5hdXRoLnYxLkFjY291bnQicwoVVmVyaWZ5UGFzc3dvcmRSZXF1ZXN0EjkKB3VzZXJfaWQYASABKAlCKLpIJXIjMiFedXNyX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQSHwoIcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAEYgAEiGAoWVmVyaWZ5UGFzc3dvcmRSZXNwb25zZTKhBQoLQXV0aFNlcnZpY2USdAoIUmVnaXN0ZXISHS5tYWxsLmF1dGgudjEuUmVnaXN0ZXJSZXF1ZXN0Gh4ubWFsbC5hdXRoLnYxLlJlZ2lzdGVyUmVzcG9uc2UiKYq1GAkIASAEKMkBMAOC0+STAhY6ASoiES92MS9hdXRoL3JlZ2lzdGVyEmUKBUxvZ2luEhoubWFsbC5hdXRoLnYxLkxvZ2luUmVxdWVzdBobLm1hbGwuYXV0aC52MS5Mb2dpblJlc3BvbnNlIiOKtRgGCAEgBDADgtPkkwITOgEqIg4vdjEvYXV0aC9sb2dpbhJ8CgxSZWZyZXNoVG9rZW4SIS5tYWxsLmF1dGgudjEuUmVmcmVzaFRva2VuUmVxdWVzdBoiLm1hbGwuYXV0aC52MS5SZWZyZXNoVG9rZW5SZXNwb25zZSIlirUYBggBIAQwA4LT5JMCFToBKiIQL3YxL2F1dGgvcmVmcmVzaBJpCgZMb2dvdXQSGy5tYWxsLmF1dGgudjEuTG9nb3V0UmVxdWVzdBocLm1hbGwuYXV0aC52MS5Mb2dvdXRSZXNwb25zZSIkirUYBggDIAIwA4LT5JMCFDoBKiIPL3YxL2F1dGgvbG9nb3V0El8KCkdldEFjY291bnQSHy5tYWxsLmF1dGgudjEuR2V0QWNjb3VudFJlcXVlc3QaIC5tYWxsLmF1dGgudjEuR2V0QWNjb3VudFJlc3BvbnNlIg6KtRgKCAUaBHVzZXIgARJrCg5WZXJpZnlQYXNzd29yZBIjLm1hbGwuYXV0aC52MS5WZXJpZnlQYXNzd29yZFJlcXVlc3QaJC5tYWxsLmF1dGgudjEuVmVyaWZ5UGFzc3dvcmRSZXNwb25zZSIOirUYCggFGgR1c2VyIAFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
 
 /**
  * A person's account.
@@ -528,6 +528,70 @@ export const GetAccountResponseSchema: GenMessage<GetAccountResponse, {jsonType:
   messageDesc(file_mall_auth_v1_auth, 11);
 
 /**
+ * @generated from message mall.auth.v1.VerifyPasswordRequest
+ */
+export type VerifyPasswordRequest = Message<"mall.auth.v1.VerifyPasswordRequest"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Password.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * @generated from message mall.auth.v1.VerifyPasswordRequest
+ */
+export type VerifyPasswordRequestJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+
+  /**
+   * Password.
+   *
+   * @generated from field: string password = 2;
+   */
+  password?: string;
+};
+
+/**
+ * Describes the message mall.auth.v1.VerifyPasswordRequest.
+ * Use `create(VerifyPasswordRequestSchema)` to create a new message.
+ */
+export const VerifyPasswordRequestSchema: GenMessage<VerifyPasswordRequest, {jsonType: VerifyPasswordRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_auth, 12);
+
+/**
+ * @generated from message mall.auth.v1.VerifyPasswordResponse
+ */
+export type VerifyPasswordResponse = Message<"mall.auth.v1.VerifyPasswordResponse"> & {
+};
+
+/**
+ * @generated from message mall.auth.v1.VerifyPasswordResponse
+ */
+export type VerifyPasswordResponseJson = {
+};
+
+/**
+ * Describes the message mall.auth.v1.VerifyPasswordResponse.
+ * Use `create(VerifyPasswordResponseSchema)` to create a new message.
+ */
+export const VerifyPasswordResponseSchema: GenMessage<VerifyPasswordResponse, {jsonType: VerifyPasswordResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_auth, 13);
+
+/**
  * Accounts, sessions and tokens. Public keys are at /.well-known/jwks.json.
  *
  * @generated from service mall.auth.v1.AuthService
@@ -584,6 +648,17 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetAccountRequestSchema;
     output: typeof GetAccountResponseSchema;
+  },
+  /**
+   * Checks the password of a signed-in user once more, before something that cannot be undone. A wrong one is refused
+   * with INVALID_CREDENTIALS.
+   *
+   * @generated from rpc mall.auth.v1.AuthService.VerifyPassword
+   */
+  verifyPassword: {
+    methodKind: "unary";
+    input: typeof VerifyPasswordRequestSchema;
+    output: typeof VerifyPasswordResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mall_auth_v1_auth, 0);

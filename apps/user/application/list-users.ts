@@ -1,0 +1,15 @@
+import { type Id, idOf } from "@mall/kernel/id";
+import { listProfiles } from "../db/profiles";
+import type { Deps } from "../deps";
+import type { Profile } from "../domain/profile";
+
+const newestPossible = idOf("usr", "ffffffff-ffff-ffff-ffff-ffffffffffff");
+
+/** A page of the users, newest first, and the id the next page starts after. */
+export const listUsers =
+  (deps: Pick<Deps, "db">) =>
+  async (page: { size: number; after?: Id<"usr"> }): Promise<{ users: Profile[]; next?: Id<"usr"> }> => {
+    const profiles = await listProfiles(deps.db, page.after ?? newestPossible, page.size + 1);
+    const users = profiles.slice(0, page.size);
+    return { users, next: profiles.length > page.size ? users.at(-1)!.id : undefined };
+  };
