@@ -55,7 +55,7 @@ const refusalWaitMs = 1000;
 const refusalsAtOnce = 2;
 const refusalsWaitingMax = 200;
 
-const tooMany = () => fault("resource_exhausted", "OVERLOADED", "Too many refusals wait to be written down.");
+const tooMany = () => fault("unavailable", "OVERLOADED", "Too many refusals wait to be written down.");
 
 /** The audit log of one service, for its writers. */
 export function createAudit({ service, db, clock, seal, background, log }: AuditDeps): Audit {

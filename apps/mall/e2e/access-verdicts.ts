@@ -1,4 +1,4 @@
-import type { CallerName } from "@mall/kernel/topology";
+import type { CallerName, ServiceName } from "@mall/kernel/topology";
 
 /** What a caller meets: "in" is any answer that is no refusal of the caller, else the reason of the refusal. */
 export type Verdict = "in" | "UNAUTHENTICATED" | "FORBIDDEN" | "ROUTE_NOT_FOUND";
@@ -43,6 +43,17 @@ export const doors = {
     strangers: no,
   },
 } as const satisfies Record<string, Door>;
+
+/** Whose service tokens a service takes; those of all others it refuses with UNAUTHENTICATED, whatever they ask for. */
+export const reaches: Readonly<Record<ServiceName, readonly CallerName[]>> = {
+  auth: ["gateway", "mall", "user", "cart", "product", "order", "payment", "checkout"],
+  user: ["gateway", "mall", "checkout"],
+  cart: ["gateway", "mall", "checkout"],
+  product: ["gateway", "mall", "cart", "order", "checkout"],
+  order: ["gateway", "mall", "checkout"],
+  payment: ["gateway", "mall", "order", "checkout"],
+  checkout: ["gateway", "mall"],
+};
 
 /** Tokens that every operation refuses, and why. */
 export const refused = {
