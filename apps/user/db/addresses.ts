@@ -31,7 +31,15 @@ interface WriteParams {
 const write = statement("write_address", (p: Params<WriteParams>) =>
   orm
     .insert(addresses)
-    .values({ ...p, address: sql`${p.address}::text::jsonb` })
+    .values({
+      id: p.id,
+      userId: p.userId,
+      address: sql`${p.address}::text::jsonb`,
+      isDefault: p.isDefault,
+      version: p.version,
+      createdAt: p.createdAt,
+      updatedAt: p.updatedAt,
+    })
     .onConflictDoUpdate({
       target: addresses.id,
       set: {
