@@ -76,6 +76,7 @@ function environmentOf(
   const required = [
     ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
     ...(given.vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
+    ...(given.vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
   ];
   const secrets = required.length > 0 ? { secrets: { required } } : {};
   if (name === "gateway")

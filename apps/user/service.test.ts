@@ -197,6 +197,7 @@ describe("the news of a registration", () => {
     expect(await deliver(id, { id: message })).toBe(204);
     expect(await rows(id)).toEqual([{ email, display_name: displayName }] as never);
     expect(await deliver(id, { id: message })).toBe(204);
+    expect(auth.asked.filter((userId) => userId === id)).toHaveLength(1);
     expect(await deliver(id)).toBe(204);
     expect(await rows(id)).toHaveLength(1);
     expect((await me.getMe({})).user?.version).toBe(1);
