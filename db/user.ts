@@ -10,8 +10,10 @@ export const profiles = user.table(
   "profiles",
   {
     id: idColumn("usr")("id").primaryKey(),
-    /** Address of the account, as auth knew it when the profile was made. */
+    /** Address of the account. */
     email: text("email").notNull(),
+    /** Sequence of the last news about the address that were heeded. */
+    emailSequence: integer("email_sequence").notNull().default(0),
     displayName: text("display_name").notNull(),
     /** E.164, or empty. */
     phone: text("phone").notNull().default(""),

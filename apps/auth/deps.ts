@@ -1,4 +1,5 @@
 import type { Kernel } from "@mall/kernel/app";
+import type { Mailer } from "@mall/kernel/mailer/port";
 import type { SigningKeys } from "./application/signing-keys";
 import type { BuiltInPermissions } from "./domain/policy";
 import type { Passwords } from "./password/port";
@@ -6,6 +7,7 @@ import type { Passwords } from "./password/port";
 /** What the auth service needs. */
 export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets" | "audit"> {
   passwords: Passwords;
+  mailer: Mailer;
   keys: SigningKeys;
   /** Every permission of the contract and the built-in roles that have it. */
   permissions: BuiltInPermissions;

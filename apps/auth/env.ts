@@ -22,7 +22,9 @@ export const authEnv = baseEnv.extend({
   MAILER: z
     .enum(["console", "http", "none"])
     .default("console")
-    .describe("What sends mails: a provider's HTTP API, or nobody; console prints them, refused in production."),
+    .describe(
+      "What sends mails: a provider's HTTP API, or nobody; console prints them, refused in production.",
+    ),
   MAILER_URL: z
     .url({ protocol: /^https?$/ })
     .default("https://api.resend.com/emails")

@@ -3,6 +3,7 @@ import openapi from "@mall/gen/openapi/auth.json";
 import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
+import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { getPolicy } from "./application/get-policy";
 import { signingKeys } from "./application/signing-keys";
@@ -14,6 +15,7 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
+import { emailRpc } from "./transport/email-rpc";
 import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
 import { newsToMessage } from "./transport/policy-codec";
@@ -32,6 +34,7 @@ function compose(resources: Resources, passwords: Passwords) {
     secrets,
     audit,
     passwords: limitedPasswords(passwords, resources.background),
+    mailer: mailerOf(env),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
@@ -55,7 +58,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
-    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps)],
+    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps)],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
       apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { EmailService } from "@mall/gen/mall/auth/v1/email_pb";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
@@ -21,6 +22,7 @@ export const contract: readonly DescService[] = [
   AuthService,
   PolicyService,
   ApiKeyService,
+  EmailService,
   UserService,
   AddressService,
   CartService,

@@ -17,10 +17,15 @@ const rest = (method: string, as: As, body?: unknown, more?: Record<string, stri
 
 let messages = 0;
 
-/** Delivers UserRegistered as the local bus does. */
+/** Delivers news of auth, UserRegistered if nothing else is said, as the local bus does. */
 async function deliver(
   userId: string,
-  { service = "auth", id = crypto.randomUUID() as string, type = "mall.auth.v1.UserRegistered" } = {},
+  {
+    service = "auth",
+    id = crypto.randomUUID() as string,
+    type = "mall.auth.v1.UserRegistered",
+    sequence = String(++messages),
+  } = {},
 ) {
   const headers = await mall.headers({ service: service as "auth" });
   const event = {
@@ -31,7 +36,7 @@ async function deliver(
     subject: userId,
     time: mall.clock().toISOString(),
     datacontenttype: "application/json",
-    sequence: String(++messages),
+    sequence,
     data: { userId },
   };
   const response = await mall.app.fetch(
@@ -250,5 +255,44 @@ describe("the news of a registration", () => {
     expect(await refusal(mall.client(UserService, { service: "auth" }).getMe({}))).toBe(
       "Unauthenticated UNAUTHENTICATED",
     );
+  });
+});
+
+describe("the news of another address", () => {
+  const changed = (id: string, sequence: string, more: { id?: string } = {}) =>
+    deliver(id, { type: "mall.auth.v1.EmailChanged", sequence, ...more });
+  const move = (id: string, email: string) => auth.accounts.set(id, { displayName: "Ada", email });
+
+  test("is taken over, once", async () => {
+    const { id, me } = someone();
+    await me.getMe({});
+    move(id, "new@example.com");
+    const message = crypto.randomUUID();
+    expect(await changed(id, "1", { id: message })).toBe(204);
+    expect(await changed(id, "1", { id: message })).toBe(204);
+    expect((await me.getMe({})).user).toMatchObject({ email: "new@example.com", version: 2 });
+  });
+
+  test("that comes after later news changes nothing", async () => {
+    const { id, me } = someone();
+    await me.getMe({});
+    move(id, "second@example.com");
+    expect(await changed(id, "2")).toBe(204);
+    // asked before the second change, written after it
+    move(id, "first@example.com");
+    expect(await changed(id, "1")).toBe(204);
+    expect((await me.getMe({})).user).toMatchObject({ email: "second@example.com", version: 2 });
+  });
+
+  test("before there is a profile, or after the account has gone, has no effect", async () => {
+    const { id, email } = someone();
+    expect(await changed(id, "1")).toBe(204);
+    expect(await rows(id)).toHaveLength(0);
+    const { id: known, me } = someone();
+    const { user } = await me.getMe({});
+    auth.accounts.delete(known);
+    expect(await changed(known, "1")).toBe(204);
+    expect((await me.getMe({})).user?.email).toBe(user!.email);
+    expect(user!.email).not.toBe(email);
   });
 });

@@ -1,5 +1,3 @@
-import type { EnvSource } from "../env";
-
 /** A mail as the provider got it. */
 export interface SunkMail {
   id: string;
@@ -20,7 +18,7 @@ export interface MailSink {
   /** What the provider does next: takes mails again without an argument. */
   answer(how?: () => Response | Promise<Response>): void;
   /** What a service needs in its environment to send its mails here. */
-  readonly env: EnvSource & { MAILER_URL: string };
+  readonly env: Record<"MAILER" | "MAILER_URL" | "MAILER_TOKEN" | "MAIL_FROM", string>;
   stop(): Promise<void>;
 }
 

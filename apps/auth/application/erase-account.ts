@@ -2,6 +2,7 @@ import type { Tx } from "@mall/kernel/db/client";
 import type { Id } from "@mall/kernel/id";
 import { eraseAccount as eraseRow } from "../db/accounts";
 import { deleteKeysOf } from "../db/api-keys";
+import { deleteCodesOf } from "../db/codes";
 import { deleteSessionsOf } from "../db/sessions";
 import type { Deps } from "../deps";
 
@@ -15,5 +16,6 @@ export const eraseAccount =
     if (!(await eraseRow(tx, userId, deps.passwords.decoy, deps.clock()))) return;
     await deleteSessionsOf(tx, userId);
     await deleteKeysOf(tx, userId);
+    await deleteCodesOf(tx, userId);
     await deps.audit.record(tx, { action: "EraseAccount", subject: userId });
   };

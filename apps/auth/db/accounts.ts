@@ -10,7 +10,11 @@ type Row = Omit<typeof accounts.$inferSelect, "erasedAt">;
 
 const { erasedAt, ...columns } = getTableColumns(accounts);
 
-const rowToAccount = ({ passwordHash: _, ...row }: Row): Account => ({ ...row, roles: row.roles as Role[] });
+const rowToAccount = ({ passwordHash: _, ...row }: Row): Account => ({
+  ...row,
+  roles: row.roles as Role[],
+  emailVerifiedAt: row.emailVerifiedAt ?? undefined,
+});
 
 const selectById = statement("find_account", (p: Params<{ id: string }>) =>
   orm
@@ -45,7 +49,7 @@ export async function findCredentials(session: Session, email: string): Promise<
   return row && { account: rowToAccount(row), passwordHash: row.passwordHash };
 }
 
-const insert = statement("insert_account", (p: Params<Row>) =>
+const insert = statement("insert_account", (p: Params<Omit<Row, "emailVerifiedAt">>) =>
   orm
     .insert(accounts)
     .values({
@@ -107,10 +111,44 @@ export async function grantRoles(
   return granted && idOf("usr", granted.id);
 }
 
+const verify = statement("verify_address", (p: Params<{ id: string; now: Date }>) =>
+  orm
+    .update(accounts)
+    .set({ emailVerifiedAt: p.now })
+    .where(and(eq(accounts.id, p.id), isNull(erasedAt)))
+    .returning(columns),
+);
+
+/** Notes that the account's address is its user's. */
+export async function verifyAddress(tx: Tx, id: Id<"usr">, now: Date): Promise<Account | undefined> {
+  const [row] = await verify(tx, { id, now });
+  return row && rowToAccount(row);
+}
+
+const change = statement("change_address", (p: Params<{ id: string; email: string; now: Date }>) =>
+  orm
+    .update(accounts)
+    .set({ email: p.email, emailVerifiedAt: p.now })
+    .where(and(eq(accounts.id, p.id), isNull(erasedAt)))
+    .returning(columns),
+);
+
+/** Gives an account another address, which is its user's. A unique violation means that it is somebody else's. */
+export async function changeAddress(
+  tx: Tx,
+  id: Id<"usr">,
+  email: string,
+  now: Date,
+): Promise<Account | undefined> {
+  const [row] = await change(tx, { id, email, now });
+  return row && rowToAccount(row);
+}
+
 const erase = sqlStatement<{ id: string; decoy: string } & Recorded, { id: string }>(
   (p) => sql`with changed as (
     update auth.accounts set erased_at = ${p.now}::timestamptz, email = id || '@erased.invalid', display_name = '',
-      password_hash = ${p.decoy}, roles = '{customer}', token_version = token_version + 1
+      password_hash = ${p.decoy}, roles = '{customer}', email_verified_at = null,
+      token_version = token_version + 1
     where id = ${p.id} and erased_at is null returning id, token_version
   ) ${revokeChanged(p)}`,
 );

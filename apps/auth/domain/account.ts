@@ -15,6 +15,8 @@ export interface Account {
   /** Goes up with each change that makes older access tokens stale. */
   tokenVersion: number;
   createdAt: Date;
+  /** When the user showed that the address is theirs. */
+  emailVerifiedAt?: Date;
 }
 
 const nameLengthMax = 100;

@@ -102,6 +102,11 @@ export const expected: Readonly<Record<string, Expected>> = {
   "AuthService/GetAccount": services("user"),
   "AuthService/VerifyPassword": services("user"),
 
+  "EmailService/RequestEmailVerification": signedIn,
+  "EmailService/VerifyEmail": everyone,
+  "EmailService/RequestEmailChange": signedIn,
+  "EmailService/ConfirmEmailChange": everyone,
+
   "PolicyService/GetPolicy": services("user", "cart", "product", "order", "payment", "checkout"),
   "PolicyService/DescribePolicy": adminAndCommands,
   "PolicyService/SetRole": adminAndCommands,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { newUserWith } from "./command";
-import { hostKind } from "./host";
+import { host, hostKind } from "./host";
 import { address, inStock, newUser, type Options, type Placed, placeOrder, rest } from "./shop";
 
 interface Saved {
@@ -96,5 +96,47 @@ describe(`a user who wants to know and to be forgotten (${hostKind})`, () => {
     const again = await rest<{ user: { id: string } }>("POST", "/v1/auth/register", { email, password });
     expect(again.status).toBe(201);
     expect(again.body.user.id).not.toBe(id);
+  });
+});
+
+/** The code in the newest mail to an address, which comes within seconds. */
+async function mailedCode(address: string): Promise<string> {
+  const { mails } = await host();
+  for (const until = Date.now() + 20_000; Date.now() < until; await Bun.sleep(50)) {
+    const mail = mails.mails.findLast(({ to, text }) => to.includes(address) && text.includes("usr_"));
+    if (mail) return /usr_\S+/.exec(mail.text)![0];
+  }
+  throw new Error("no mail came");
+}
+
+describe(`a user's e-mail address (${hostKind})`, () => {
+  test("is verified by mail, and changed by mail to the new address", async () => {
+    const me = await newUser();
+    expect((await rest("POST", "/v1/auth/email-verification", {}, me)).status).toBe(200);
+    const code = await mailedCode(me.email);
+    const verified = await rest("POST", "/v1/auth/email-verification/confirm", { code });
+    expect(verified).toMatchObject({ status: 200, body: { user: { id: me.id, emailVerified: true } } });
+    const again = await rest("POST", "/v1/auth/email-verification/confirm", { code });
+    expect(again).toMatchObject({ status: 400, body: { reason: "CODE_INVALID" } });
+
+    await rest("GET", "/v1/me", undefined, me);
+    const email = `new-${me.email}`;
+    expect((await rest("POST", "/v1/auth/email-change", { email, password: me.password }, me)).status).toBe(
+      200,
+    );
+    const confirmed = await rest("POST", "/v1/auth/email-change/confirm", { code: await mailedCode(email) });
+    expect(confirmed).toMatchObject({ status: 200, body: { user: { email } } });
+    const mine = () => rest<{ user: { email: string } }>("GET", "/v1/me", undefined, me);
+    let profile = await mine();
+    for (
+      const until = Date.now() + 20_000;
+      profile.body.user.email !== email && Date.now() < until;
+      profile = await mine()
+    )
+      await Bun.sleep(100);
+    expect(profile.body.user.email).toBe(email);
+    expect((await rest("POST", "/v1/auth/login", { email, password: me.password })).status).toBe(200);
+    const { password } = me;
+    expect((await rest("POST", "/v1/auth/login", { email: me.email, password })).status).toBe(401);
   });
 });

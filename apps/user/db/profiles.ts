@@ -5,9 +5,9 @@ import type { Id } from "@mall/kernel/id";
 import { and, desc, eq, getTableColumns, isNull, lt, type Placeholder, sql } from "drizzle-orm";
 import type { Profile } from "../domain/profile";
 
-type Row = Omit<typeof profiles.$inferSelect, "deletedAt">;
+type Row = Omit<typeof profiles.$inferSelect, "deletedAt" | "emailSequence">;
 
-const { deletedAt, ...columns } = getTableColumns(profiles);
+const { deletedAt, emailSequence, ...columns } = getTableColumns(profiles);
 const nothing = { email: "", displayName: "", phone: "" };
 
 /** What was deleted is there for nobody. */
@@ -59,6 +59,29 @@ const update = statement("update_profile", (p: Params<Omit<Row, "email" | "creat
 /** Writes a changed profile that this transaction has locked. */
 export async function updateProfile(tx: Tx, profile: Profile): Promise<void> {
   await update(tx, profile);
+}
+
+interface NewEmail {
+  email: string;
+  sequence: number;
+  now: Date;
+}
+
+const replace = statement("replace_email", (p: Params<NewEmail & { id: string }>) =>
+  orm
+    .update(profiles)
+    .set({
+      email: p.email,
+      emailSequence: p.sequence,
+      version: sql`${profiles.version} + 1`,
+      updatedAt: p.now,
+    })
+    .where(and(live(p.id), lt(emailSequence, p.sequence))),
+);
+
+/** Writes the address of a profile unless it has one of this or a later sequence. */
+export async function replaceEmail(tx: Tx, id: Id<"usr">, news: NewEmail): Promise<void> {
+  await replace(tx, { ...news, id });
 }
 
 const selectPage = statement("list_profiles", (p: Params<{ before: string; limit: number }>) =>

@@ -10,6 +10,7 @@ CREATE TABLE "user"."addresses" (
 );
 --> statement-breakpoint
 ALTER TABLE "user"."profiles" DROP CONSTRAINT "profiles_display_name";--> statement-breakpoint
+ALTER TABLE "user"."profiles" ADD COLUMN "email_sequence" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE "user"."profiles" ADD COLUMN "deleted_at" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "user"."addresses" ADD CONSTRAINT "addresses_user_id_profiles_id_fk" FOREIGN KEY ("user_id") REFERENCES "user"."profiles"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "addresses_by_user" ON "user"."addresses" USING btree ("user_id","id");--> statement-breakpoint

@@ -1,0 +1,33 @@
+import { EmailChangedSchema } from "@mall/gen/mall/auth/v1/events_pb";
+import { audited } from "@mall/kernel/audit/refusal";
+import { databaseCode } from "@mall/kernel/db/client";
+import { changeAddress } from "../db/accounts";
+import { useCode } from "../db/codes";
+import type { Deps } from "../deps";
+import { type Account, emailTaken } from "../domain/account";
+import { codeInvalid } from "../domain/code";
+import { genuineCode } from "./genuine-code";
+
+const uniqueViolation = "23505";
+
+/** Gives an account the address that the code was sent to, verified by that. Faults CODE_INVALID, EMAIL_TAKEN. */
+export const confirmEmailChange =
+  (deps: Pick<Deps, "db" | "clock" | "secrets" | "audit" | "announce">) =>
+  async (text: string): Promise<Account> => {
+    const code = genuineCode(deps, "EMAIL_CHANGE", text);
+    const { userId, generation } = code;
+    const entry = { action: "ConfirmEmailChange", subject: userId };
+    const now = deps.clock();
+    const changed = deps.db.tx(async (tx) => {
+      const { email } = (await useCode(tx, code, now)) ?? {};
+      const account = email && (await changeAddress(tx, userId, email, now));
+      if (!account) throw audited(codeInvalid(), entry);
+      await deps.audit.record(tx, { ...entry, actor: { kind: "user", id: userId } });
+      const data = { userId };
+      await deps.announce(tx, { desc: EmailChangedSchema, data, subject: userId, sequence: generation });
+      return account;
+    });
+    return changed.catch((error: unknown) => {
+      throw databaseCode(error) === uniqueViolation ? audited(emailTaken(), entry) : error;
+    });
+  };

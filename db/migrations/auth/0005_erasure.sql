@@ -1,2 +1,0 @@
-ALTER TABLE "auth"."accounts" ADD COLUMN "erased_at" timestamp (3) with time zone;--> statement-breakpoint
-ALTER TABLE "auth"."accounts" ADD CONSTRAINT "accounts_erased" CHECK ("auth"."accounts"."erased_at" is null or "auth"."accounts"."display_name" = '');
