@@ -145,7 +145,6 @@ export const ownReasons: Record<string, readonly Reason[]> = {
   ExportMe: ["ACCOUNT_NOT_FOUND"],
   DeleteMe: ["INVALID_CREDENTIALS", "OVERLOADED"],
   GetUser: ["USER_NOT_FOUND"],
-  ListAddresses: ["ACCOUNT_NOT_FOUND"],
   CreateAddress: ["ACCOUNT_NOT_FOUND", "ADDRESS_LIMIT"],
   UpdateAddress: ["ACCOUNT_NOT_FOUND", "ADDRESS_NOT_FOUND"],
   DeleteAddress: ["ACCOUNT_NOT_FOUND", "ADDRESS_NOT_FOUND"],
