@@ -54,7 +54,8 @@ describe("a password asked for once more", () => {
     const { id: userId } = await someone();
     expect(await refusal(inside().verifyPassword({ userId, password }))).toEqual({});
     expect(await refusal(inside().verifyPassword({ userId, password: "wrong horse" }))).toEqual(wrong);
-    const [event] = await mall.audit({ subject: userId });
+    const [event, ...more] = await mall.audit({ subject: userId, outcome: "refused" });
+    expect(more).toEqual([]);
     expect(event).toMatchObject({
       action: "VerifyPassword",
       outcome: "refused",
@@ -109,6 +110,10 @@ describe("an account whose user was deleted", () => {
     expect(await gate.verifyApiKey({ key })).toMatchObject({ scopes: ["stock.read"] });
     await deleted(person.id);
     expect(await gate.verifyApiKey({ key })).toMatchObject({ scopes: [], apiKeyId: "" });
+    const left = await mall.db.sql.unsafe("select 1 from auth.api_keys where user_id = $1", [
+      uuidOf(person.id),
+    ] as never[]);
+    expect(left).toHaveLength(0);
   });
 
   test("is erased once, whatever comes twice, and the audit log tells", async () => {

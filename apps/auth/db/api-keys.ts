@@ -45,8 +45,7 @@ export async function insertKey(tx: Tx, key: ApiKey, hash: Uint8Array): Promise<
 }
 
 const lockOwner = sqlStatement<{ userId: string }, { roles: string[] }>(
-  (p) => sql`select to_json(roles) as roles from auth.accounts
-    where id = ${p.userId} and erased_at is null for no key update`,
+  (p) => sql`select to_json(roles) as roles from auth.accounts where id = ${p.userId} for no key update`,
 );
 
 /** Roles of a user who makes a key; another key of the same user waits until this one is made. */
@@ -134,7 +133,7 @@ const selectByPrefix = statement("find_api_key", (p: Params<{ prefix: string }>)
   orm
     .select({ key: apiKeys, roles: accounts.roles })
     .from(apiKeys)
-    .innerJoin(accounts, and(eq(accounts.id, apiKeys.userId), isNull(accounts.erasedAt)))
+    .innerJoin(accounts, eq(accounts.id, apiKeys.userId))
     .where(eq(apiKeys.prefix, p.prefix)),
 );
 
