@@ -1,5 +1,16 @@
 import { sql } from "drizzle-orm";
-import { bigint, check, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import {
+  bigint,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { bytea, instant, kernelTables } from "./kernel";
 
@@ -24,6 +35,10 @@ export const accounts = auth.table(
     /** Tokens of lower versions are stale; counted up by db/revocations.ts of the auth service. */
     tokenVersion: integer("token_version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
+    /** When the user showed that the address is theirs. */
+    emailVerifiedAt: instant("email_verified_at"),
+    /** Set when the person was forgotten: address and name are gone, no password matches. */
+    erasedAt: instant("erased_at"),
   },
   (t) => [
     uniqueIndex("accounts_email").on(t.email),
@@ -38,6 +53,10 @@ export const accounts = auth.table(
     ),
     check("accounts_roles", sql`cardinality(${t.roles}) > 0`),
     check("accounts_token_version", sql`${t.tokenVersion} >= 1`),
+    check(
+      "accounts_erased",
+      sql`${t.erasedAt} is null or (length(${t.personal}) = 0 and ${t.emailLookup} is null)`,
+    ),
     check("accounts_password_hash", sql`${t.passwordHash} like '$argon2id$%'`),
   ],
 );
@@ -69,6 +88,35 @@ export const sessions = auth.table(
     ),
     check("sessions_expiry_after_start", sql`${t.expiresAt} > ${t.createdAt}`),
     check("sessions_revoked", sql`(${t.revokedAt} is null) = (${t.revokeReason} is null)`),
+  ],
+);
+
+/**
+ * Codes that were sent by mail, one row a user and kind. A code is derived from user, kind and generation, so no secret is
+ * stored; only the present generation is good, and asking again or using it counts up.
+ */
+export const codes = auth.table(
+  "codes",
+  {
+    userId: idColumn("usr")("user_id")
+      .notNull()
+      .references(() => accounts.id),
+    kind: text("kind").notNull(),
+    generation: integer("generation").notNull(),
+    /** The address that the account shall have, sealed with the key of the user, while a change of it is asked for. */
+    personal: bytea("personal"),
+    requestedAt: instant("requested_at").notNull(),
+    /** Null once it was used. */
+    expiresAt: instant("expires_at"),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userId, t.kind] }),
+    check("codes_kind", sql`${t.kind} in ('EMAIL_VERIFICATION', 'EMAIL_CHANGE')`),
+    check(
+      "codes_personal",
+      sql`(${t.personal} is not null) = (${t.kind} = 'EMAIL_CHANGE' and ${t.expiresAt} is not null)`,
+    ),
+    check("codes_generation", sql`${t.generation} >= 1`),
   ],
 );
 

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { check, index, integer, pgSchema, text } from "drizzle-orm/pg-core";
+import { boolean, check, index, integer, pgSchema, text, uniqueIndex } from "drizzle-orm/pg-core";
 import { idColumn } from "./id";
 import { bytea, instant, kernelTables } from "./kernel";
 
@@ -12,6 +12,8 @@ export const profiles = user.table(
     id: idColumn("usr")("id").primaryKey(),
     /** E-mail address, name and phone, sealed with the key of the user; null in rows from before they were. */
     personal: bytea("personal"),
+    /** Sequence of the last news about the address that were heeded. */
+    emailSequence: integer("email_sequence").notNull().default(0),
     /** In the clear until the row is sealed, then empty; so are the next two. */
     email: text("email").notNull().default(""),
     displayName: text("display_name").notNull().default(""),
@@ -19,6 +21,8 @@ export const profiles = user.table(
     version: integer("version").notNull().default(1),
     createdAt: instant("created_at").notNull(),
     updatedAt: instant("updated_at").notNull(),
+    /** Set when the user was deleted: the row then says nothing but that, so that nobody makes the profile again. */
+    deletedAt: instant("deleted_at"),
   },
   (t) => [
     check("profiles_version", sql`${t.version} >= 1`),
@@ -27,6 +31,29 @@ export const profiles = user.table(
       "profiles_sealed",
       sql`${t.personal} is null or (${t.email} = '' and ${t.displayName} = '' and ${t.phone} = '')`,
     ),
+    check("profiles_deleted", sql`${t.deletedAt} is null or length(${t.personal}) = 0`),
+  ],
+);
+
+/** Addresses that users keep. */
+export const addresses = user.table(
+  "addresses",
+  {
+    id: idColumn("adr")("id").primaryKey(),
+    userId: idColumn("usr")("user_id")
+      .notNull()
+      .references(() => profiles.id),
+    /** Where it is, sealed with the key of the user. */
+    personal: bytea("personal").notNull(),
+    isDefault: boolean("is_default").notNull(),
+    version: integer("version").notNull().default(1),
+    createdAt: instant("created_at").notNull(),
+    updatedAt: instant("updated_at").notNull(),
+  },
+  (t) => [
+    index("addresses_by_user").on(t.userId, t.id),
+    uniqueIndex("addresses_default").on(t.userId).where(sql`${t.isDefault}`),
+    check("addresses_version", sql`${t.version} >= 1`),
   ],
 );
 

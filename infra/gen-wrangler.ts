@@ -31,10 +31,10 @@ const noHyperdrive = "0".repeat(32);
 const callsOf = (name: WorkerName): ServiceName[] =>
   serviceNames.filter((other) => other !== name && (other === "auth" || calls[name].includes(other)));
 
-/** Services that listen to events of this one. */
+/** Other services that listen to events of this one; what it tells itself needs no binding. */
 const listenersOf = (name: WorkerName): ServiceName[] =>
   Object.entries(subscriptions).flatMap(([type, listeners]) =>
-    serviceOfPackage(type) === name ? listeners : [],
+    serviceOfPackage(type) === name ? listeners.filter((listener) => listener !== name) : [],
   );
 
 /** The service bindings of a Worker. */
@@ -76,6 +76,7 @@ function environmentOf(
   const required = [
     ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
     ...(given.vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
+    ...(given.vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
   ];
   const secrets = required.length > 0 ? { secrets: { required } } : {};
   if (name === "gateway")

@@ -84,6 +84,16 @@ describe("the Worker configurations", () => {
     expect(required("gateway", "production")).toEqual(["MALL_MASTER_KEY"]);
   });
 
+  test("ask auth for the secret of the mail provider where one sends mails", () => {
+    const production = { ...deployment.production, vars: { MAILER: "http" } };
+    const secretsOf = (name: WorkerName) => {
+      const config = wranglerConfig(name, undefined, { ...deployment, production });
+      return (sectionOf(config as Config, "production") as { secrets?: { required: string[] } }).secrets;
+    };
+    expect(secretsOf("auth")).toEqual({ required: ["MALL_MASTER_KEY", "MAILER_TOKEN"] });
+    expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
+  });
+
   test("show only the gateway to the internet", async () => {
     for (const name of workerNames) {
       const config = await fileOf(name);

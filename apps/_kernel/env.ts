@@ -76,6 +76,10 @@ export const baseEnv = z.object({
 /** Configuration common to all services. */
 export type BaseEnv = z.infer<typeof baseEnv>;
 
+/** Why a process does not start; each line names a variable and what it lacks. */
+export const incompleteEnv = (lines: readonly string[]): Error =>
+  new Error(`The environment is not complete:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+
 /**
  * Parses an environment once, in the composition root. Throws one Error whose message names every variable that is
  * missing or wrong; in production also when the master key is the development one.
@@ -86,16 +90,13 @@ export function parseEnv<T extends z.ZodType<BaseEnv>>(schema: T, source: EnvSou
   );
   const parsed = schema.safeParse(given);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-    throw new Error(`The environment is not complete:\n${lines.join("\n")}`);
+    throw incompleteEnv(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
   }
   if (
     parsed.data.MALL_ENV === "production" &&
     masterKeysOf(parsed.data.MALL_MASTER_KEY).includes(devMasterKey)
   ) {
-    throw new Error(
-      "The environment is not complete:\n  MALL_MASTER_KEY: must be set to a secret of your own in production",
-    );
+    throw incompleteEnv(["MALL_MASTER_KEY: must be set to a secret of your own in production"]);
   }
   return parsed.data;
 }

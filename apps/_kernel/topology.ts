@@ -40,8 +40,12 @@ export const mayCall = (caller: CallerName, callee: ServiceName): boolean =>
 /** Event subscriptions: full proto name of the event → services whose `/events` receives it. */
 export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.UserRegistered": ["user"],
+  "mall.auth.v1.EmailVerificationRequested": ["auth"],
+  "mall.auth.v1.EmailChangeRequested": ["auth"],
+  "mall.auth.v1.EmailChanged": ["user"],
   "mall.order.v1.OrderCancelled": ["checkout"],
   "mall.payment.v1.PaymentRefunded": ["order"],
+  "mall.user.v1.UserDeleted": ["auth", "order", "payment"],
 };
 
 /** The service that owns a proto package or a full RPC path ("/mall.cart.v1.CartService/AddItem"). */

@@ -1,4 +1,5 @@
 import type { Kernel } from "@mall/kernel/app";
+import type { Mailer } from "@mall/kernel/mailer/port";
 import type { SigningKeys } from "./application/signing-keys";
 import type { People } from "./db/people";
 import type { BuiltInPermissions } from "./domain/policy";
@@ -9,6 +10,7 @@ export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "announce"
   passwords: Passwords;
   /** What is personal in accounts. */
   people: People;
+  mailer: Mailer;
   keys: SigningKeys;
   /** Every permission of the contract and the built-in roles that have it. */
   permissions: BuiltInPermissions;

@@ -19,6 +19,21 @@ export const authEnv = baseEnv.extend({
     .max(365 * daySeconds)
     .default(30 * daySeconds)
     .describe("Seconds a refresh token is valid, which is how long a session lasts without a refresh."),
+  MAILER: z
+    .enum(["console", "http", "none"])
+    .default("console")
+    .describe(
+      "What sends mails: a provider's HTTP API, or nobody; console prints them, refused in production.",
+    ),
+  MAILER_URL: z
+    .url({ protocol: /^https?$/ })
+    .default("https://api.resend.com/emails")
+    .describe("Address that takes a mail as JSON by POST, in the shape of Resend's API."),
+  MAILER_TOKEN: z.string().default("").describe("Bearer token of the mail provider; needed by MAILER=http."),
+  MAIL_FROM: z
+    .string()
+    .default("")
+    .describe('Sender of mails, such as "Shop <no-reply@shop.example>"; needed by MAILER=http.'),
 });
 
 /** Configuration of the auth service. */

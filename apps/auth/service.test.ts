@@ -109,6 +109,7 @@ describe("registering", () => {
         displayName: "Zoë",
         roles: ["customer"],
         createdAt: "2026-01-01T00:00:00Z",
+        emailVerified: false,
       },
       tokens: { accessToken: expect.any(String), refreshToken: expect.any(String), expiresIn: 900 },
     });

@@ -3,6 +3,7 @@ import openapi from "@mall/gen/openapi/auth.json";
 import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
+import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { getPolicy } from "./application/get-policy";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
@@ -15,6 +16,8 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
+import { emailRpc } from "./transport/email-rpc";
+import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
@@ -33,6 +36,7 @@ function compose(resources: Resources, passwords: Passwords) {
     audit,
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
+    mailer: mailerOf(env),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
@@ -58,11 +62,12 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
   const app = createApp(kernel, {
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
-    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps)],
+    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps)],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
       apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),
     },
+    consumers: authConsumers(deps),
     migrations: journal.entries.length,
     openapi,
     routes: jwksRoute(deps.keys),

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { EmailService } from "@mall/gen/mall/auth/v1/email_pb";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
@@ -9,6 +10,7 @@ import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { AddressService } from "@mall/gen/mall/user/v1/addresses_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
@@ -20,7 +22,9 @@ export const contract: readonly DescService[] = [
   AuthService,
   PolicyService,
   ApiKeyService,
+  EmailService,
   UserService,
+  AddressService,
   CartService,
   ProductService,
   InventoryService,

@@ -5,6 +5,7 @@ import { join, relative } from "node:path";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { migrate } from "@mall/kernel/db/migrate";
 import { startEmbeddedPostgres } from "@mall/kernel/postgres/embedded";
+import { type MailSink, mailSink } from "@mall/kernel/testing/mail-sink";
 import { freePorts } from "@mall/kernel/testing/ports";
 import { serviceNames } from "@mall/kernel/topology";
 
@@ -26,11 +27,13 @@ const canaries = {
   "mail of an order": `buyer-${mark}`,
   "name of a buyer": `lovelace-${mark}`,
   street: `analytical-${mark}`,
+  "mail wanted for an account": `wanted-${mark}`,
   "words of a cancellation": `moved-${mark}`,
   "reason of a refund": `scratched-${mark}`,
 };
 const control = `control-${mark}`;
 
+let sink: MailSink;
 let folder: string;
 let logs = "";
 let dump = "";
@@ -104,18 +107,23 @@ async function signUp(call: Call, name: string) {
   return { who: { authorization: `Bearer ${tokens.accessToken}` }, tokens };
 }
 
+/** Waits up to a minute for something to become true. */
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 60_000; !(await isTrue()); await Bun.sleep(100))
+    if (Date.now() > end) throw new Error(`not within a minute: ${isTrue}`);
+}
+
 /** Registers somebody whose profile cannot be made, so that the news of it becomes a dead letter. */
 async function unheard(call: Call, owner: Db): Promise<void> {
   await owner.sql.unsafe(`revoke insert on "user".profiles from mall_user`);
   const { who } = await signUp(call, "grace");
   await call("PATCH", "/v1/me", { phone: `+${digits}` }, who, 500);
-  for (const until = Date.now() + 60_000; ; await Bun.sleep(100)) {
+  await until(async () => {
     const [dead] = await owner.sql.unsafe(
       "select count(*)::int as n from auth.outbox where dead_at is not null",
     );
-    if (dead!.n === 1) break;
-    if (Date.now() > until) throw new Error("no event became a dead letter");
-  }
+    return dead!.n === 1;
+  });
   await owner.sql.unsafe(`grant insert on "user".profiles to mall_user`);
 }
 
@@ -139,6 +147,12 @@ async function live(call: Call, owner: Db): Promise<void> {
   await call("PATCH", "/v1/me", { phone: `0${digits} ext` }, who, 400);
   await call("PATCH", "/v1/me", { displayName: `Ada ${canaries["name of an account"]}` }, who, 200);
   await call("POST", "/v1/auth/refresh", { refreshToken: tokens.refreshToken }, {}, 200);
+  await call("POST", "/v1/me/addresses", { address }, who, 201);
+  await call("POST", "/v1/auth/email-verification", {}, who, 200);
+  const wanted = `${canaries["mail wanted for an account"]}@example.com`;
+  const given = `${canaries.password} correct horse`;
+  await call("POST", "/v1/auth/email-change", { email: wanted, password: given }, who, 200);
+  await until(() => sink.mails.length === 3);
   const bought = await buy(call, variantId, who, "tok_ok", 201);
   await buy(call, variantId, {}, "tok_declined", 402);
   await buy(call, variantId, {}, "tok_lost", 202, 201);
@@ -177,6 +191,7 @@ async function dumped(owner: Db, url: string): Promise<string> {
 let environment: Record<string, string>;
 
 beforeAll(async () => {
+  sink = mailSink();
   folder = await mkdtemp(join(tmpdir(), "mall-canary-"));
   const server = await startEmbeddedPostgres({ dataDir: folder, fsync: false });
   await migrate(server.url, serviceNames);
@@ -185,6 +200,7 @@ beforeAll(async () => {
     ...{ MALL_ENV: "test", LOG_LEVEL: "debug", DATABASE_URL: server.url, EVENT_BACKOFF_MS: "1" },
     ...{ PORT: String(port), GRPC_PORT: String(grpcPort), PUBLIC_URL: `http://127.0.0.1:${port}` },
     SWEEP_INTERVAL_MS: "100",
+    ...sink.env,
   };
   const mall = Bun.spawn(["bun", "apps/mall/start.ts"], {
     ...{ cwd: root, env: { ...process.env, ...environment }, stdout: "pipe", stderr: "pipe" },
@@ -212,7 +228,10 @@ beforeAll(async () => {
     if (entry.isFile()) files.set(relative(server.dataDir, path), await readFile(path));
   }
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await sink.stop();
+  await rm(folder, { recursive: true, force: true });
+});
 
 const filesWith = (text: string): string[] =>
   [...files].filter(([, bytes]) => bytes.includes(text)).map(([name]) => name);
@@ -225,6 +244,15 @@ describe("what people told the mall", () => {
     expect(logs).toContain("listening");
     expect(logs).toContain("permission denied");
     expect(dump).toContain("UserRegistered");
+  });
+
+  test("codes that were sent by mail are nowhere", () => {
+    const secrets = sink.mails.flatMap(({ text }) => /usr_\w+\.\d+\.([\w-]{43})/.exec(text)?.[1] ?? []);
+    expect(secrets).toHaveLength(2);
+    for (const secret of secrets) {
+      expect(filesWith(secret)).toEqual([]);
+      expect(dump + logs).not.toContain(secret);
+    }
   });
 
   for (const [name, text] of Object.entries(canaries)) {

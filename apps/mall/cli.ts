@@ -154,7 +154,7 @@ async function main(args: string[]): Promise<number> {
     const owner = env.MIGRATE_DATABASE_URL ?? database.url;
     if (args[0] === "migrate" || (env.MALL_ENV ?? "dev") !== "production") await migrate(owner, serviceNames);
     if (args[0] === "migrate") return 0;
-    const mall = buildMall({ PAYMENT_ALLOW_FAKE: "1", ...env, DATABASE_URL: database.url });
+    const mall = buildMall({ PAYMENT_ALLOW_FAKE: "1", MAILER: "none", ...env, DATABASE_URL: database.url });
     try {
       await Promise.all(mall.apps.map((app) => app.start()));
       return await asCommand(() => run(mall, args));

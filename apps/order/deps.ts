@@ -6,7 +6,8 @@ import type { PersonalRows } from "@mall/kernel/personal/personal";
 import type { Person } from "./domain/order";
 
 /** What the order service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "announce" | "secrets" | "log" | "audit"> {
+export interface Deps
+  extends Pick<Kernel, "db" | "clock" | "announce" | "secrets" | "log" | "audit" | "personal"> {
   /** What orders say about their buyers. */
   people: PersonalRows<Person>;
   rpc: { inventory: Client<typeof InventoryService>; payment: Client<typeof PaymentService> };

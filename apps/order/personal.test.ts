@@ -202,3 +202,16 @@ describe("an order from before persons were sealed", () => {
       expect(await read()).toMatchObject({ email: "ada@example.com", cancelReason: `words of ${orderId}` });
   });
 });
+
+test("an order is kept without its person once the user was deleted", async () => {
+  const userId = mall.newId("usr");
+  const [{ orderId }, other] = [await placed(userId), await placed(mall.newId("usr"))];
+  const event = { id: crypto.randomUUID(), type: "mall.user.v1.UserDeleted", data: { userId } };
+  await mall.app.handle(event);
+  await mall.app.handle(event);
+  const [row] = await mall.db.sql`select k.wrapped from "order".orders o
+    join "order".data_keys k on k.subject = o.user_id where o.id = ${uuidOf(orderId)}`;
+  expect(row).toEqual({ wrapped: null });
+  expect(await other.read()).toMatchObject({ email: "ada@example.com" });
+  expect(await mall.audit({ subject: userId })).toMatchObject([{ action: "ErasePersonalData" }]);
+});

@@ -6,7 +6,10 @@ import type { PaymentProvider } from "./providers/port";
 
 /** What the payment service needs. */
 export interface Deps
-  extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log" | "audit"> {
+  extends Pick<
+    Kernel,
+    "db" | "clock" | "newId" | "announce" | "answers" | "secrets" | "log" | "audit" | "personal"
+  > {
   provider: PaymentProvider;
   /** What staff say about refunds. */
   notes: PersonalRows<RefundNote>;

@@ -1,7 +1,7 @@
 import journal from "@mall/db/migrations/payment/meta/_journal.json";
 import openapi from "@mall/gen/openapi/payment.json";
 import { createApp, createKernel, type Kernel, type MallApp, type Resources } from "@mall/kernel/app";
-import { parseEnv } from "@mall/kernel/env";
+import { incompleteEnv, parseEnv } from "@mall/kernel/env";
 import type { z } from "zod";
 import { sweep } from "./application/sweep";
 import { clearRefunds } from "./db/clear-refunds";
@@ -12,26 +12,24 @@ import { freeOfCharge } from "./providers/free";
 import type { PaymentProvider } from "./providers/port";
 import { stripeProvider } from "./providers/stripe";
 import { refundAnswer } from "./transport/codec";
+import { paymentConsumers } from "./transport/events";
 import { paymentRpc } from "./transport/rpc";
 import { webhookRoute } from "./transport/webhook";
 
 type PaymentEnv = z.infer<typeof paymentEnv>;
 
-const incomplete = (lines: readonly string[]) =>
-  new Error(`The environment is not complete:\n${lines.map((line) => `  ${line}`).join("\n")}`);
-
 /** The provider that the environment names. Throws when a secret of it is missing. */
 function providerOf(env: PaymentEnv, { db, clock }: Kernel): PaymentProvider {
   if (env.PAYMENT_PROVIDER === "fake") {
     if (env.MALL_ENV !== "production" || env.PAYMENT_ALLOW_FAKE === "1") return fakeProvider(db, clock);
-    throw incomplete([
+    throw incompleteEnv([
       "PAYMENT_PROVIDER: the fake provider moves no money; in production it runs only with PAYMENT_ALLOW_FAKE=1",
     ]);
   }
   const secrets = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"] as const;
   const missing = secrets.filter((name) => env[name] === "");
   if (missing.length > 0)
-    throw incomplete(missing.map((name) => `${name}: must be set for PAYMENT_PROVIDER=stripe`));
+    throw incompleteEnv(missing.map((name) => `${name}: must be set for PAYMENT_PROVIDER=stripe`));
   return stripeProvider({
     secretKey: env.STRIPE_SECRET_KEY,
     webhookSecret: env.STRIPE_WEBHOOK_SECRET,
@@ -54,6 +52,7 @@ export function createPaymentService(resources: Resources): MallApp {
   };
   return createApp(kernel, {
     implementations: [paymentRpc(deps)],
+    consumers: paymentConsumers(deps),
     migrations: journal.entries.length,
     openapi,
     clear: [clearRefunds],

@@ -1,82 +1,34 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { Code, type ConnectError } from "@connectrpc/connect";
-import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { describe, expect, test } from "bun:test";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
-import { fault, faultInfo, notFound } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import { dataKeysOf } from "@mall/kernel/personal/data-keys";
 import { personalData } from "@mall/kernel/personal/personal";
-import { type As, type Harness, harness, masterKey } from "@mall/kernel/testing/harness";
+import { type As, masterKey } from "@mall/kernel/testing/harness";
+import { refusal as refused } from "@mall/kernel/testing/refusal";
 import { createUserService } from "./service";
+import { auth, mall, rest as request, someone, withUserService } from "./testing";
 
-/** The auth service as the tests play it. */
-const accounts = new Map<string, { email: string; displayName: string }>();
-const asked: string[] = [];
-let authIsDown = false;
+withUserService();
 
-let mall: Harness;
-beforeAll(async () => {
-  mall = await harness("user", createUserService, {
-    neighbours: (router) =>
-      router.service(AuthService, {
-        async getAccount(request, context) {
-          if (!context.requestHeader.get("x-service-token"))
-            throw fault("permission_denied", "FORBIDDEN", "no token");
-          asked.push(request.userId);
-          if (authIsDown) throw fault("unavailable", "DATABASE_UNAVAILABLE", "down");
-          const account = accounts.get(request.userId);
-          if (!account) throw notFound("ACCOUNT");
-          const createdAt = timestampFromDate(mall.clock());
-          return { account: { id: request.userId, ...account, roles: ["customer"], createdAt } };
-        },
-      }),
-  });
-});
-afterAll(() => mall.stop());
+const refusal = async (work: Promise<unknown>) => {
+  const { code, reason } = await refused(work);
+  return code && `${code} ${reason}`;
+};
 
-let people = 0;
-
-/** An account that auth knows, and a client in its name. */
-function someone() {
-  const id = mall.newId("usr");
-  const email = `person-${++people}@example.com`;
-  accounts.set(id, { email, displayName: `Person ${people}` });
-  return { id, email, displayName: `Person ${people}`, me: mall.client(UserService, { user: { id } }) };
-}
-
-async function refusal(promise: Promise<unknown>) {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e as ConnectError,
-  );
-  return error && `${Code[error.code]} ${faultInfo(error)?.reason}`;
-}
-
-async function rest(method: string, as: As, body?: unknown, more: Record<string, string> = {}) {
-  const headers = await mall.headers(as);
-  for (const [name, value] of Object.entries({ "content-type": "application/json", ...more }))
-    headers.set(name, value);
-  const request = new Request("http://user/v1/me", {
-    method,
-    headers,
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const response = await mall.app.fetch(request);
-  return {
-    status: response.status,
-    etag: response.headers.get("etag"),
-    cacheControl: response.headers.get("cache-control"),
-    body: (await response.json()) as Record<string, unknown>,
-  };
-}
+const rest = (method: string, as: As, body?: unknown, more?: Record<string, string>) =>
+  request(method, "/v1/me", as, body, more);
 
 let messages = 0;
 
-/** Delivers UserRegistered as the local bus does. */
+/** Delivers news of auth, UserRegistered if nothing else is said, as the local bus does. */
 async function deliver(
   userId: string,
-  { service = "auth", id = crypto.randomUUID() as string, type = "mall.auth.v1.UserRegistered" } = {},
+  {
+    service = "auth",
+    id = crypto.randomUUID() as string,
+    type = "mall.auth.v1.UserRegistered",
+    sequence = String(++messages),
+  } = {},
 ) {
   const headers = await mall.headers({ service: service as "auth" });
   const event = {
@@ -87,7 +39,7 @@ async function deliver(
     subject: userId,
     time: mall.clock().toISOString(),
     datacontenttype: "application/json",
-    sequence: String(++messages),
+    sequence,
     data: { userId },
   };
   const response = await mall.app.fetch(
@@ -116,7 +68,7 @@ describe("one's own profile", () => {
     await me.getMe({});
     await me.getMe({});
     await me.updateMe({ phone: "+15551234567" });
-    expect(asked.filter((userId) => userId === id)).toHaveLength(1);
+    expect(auth.asked.filter((userId) => userId === id)).toHaveLength(1);
   });
 
   test("is one, however many first requests come at once", async () => {
@@ -145,12 +97,12 @@ describe("one's own profile", () => {
   test("is shown while auth is down, if it was made before", async () => {
     const [known, unknown] = [someone(), someone()];
     await known.me.getMe({});
-    authIsDown = true;
+    auth.isDown = true;
     try {
       expect((await known.me.getMe({})).user?.email).toBe(known.email);
       expect(await refusal(unknown.me.getMe({}))).toBe("Unavailable DATABASE_UNAVAILABLE");
     } finally {
-      authIsDown = false;
+      auth.isDown = false;
     }
     expect((await unknown.me.getMe({})).user?.email).toBe(unknown.email);
   });
@@ -253,6 +205,7 @@ describe("the news of a registration", () => {
     expect(await deliver(id, { id: message })).toBe(204);
     expect(await rows(id)).toEqual([{ email: "", display_name: "" }] as never);
     expect(await deliver(id, { id: message })).toBe(204);
+    expect(auth.asked.filter((userId) => userId === id)).toHaveLength(1);
     expect(await deliver(id)).toBe(204);
     expect(await rows(id)).toHaveLength(1);
     expect((await me.getMe({})).user).toMatchObject({ email, displayName, version: 1 });
@@ -282,11 +235,11 @@ describe("the news of a registration", () => {
   test("is not taken while auth is down, so that it comes again", async () => {
     const { id } = someone();
     const message = crypto.randomUUID();
-    authIsDown = true;
+    auth.isDown = true;
     try {
       expect(await deliver(id, { id: message })).toBe(503);
     } finally {
-      authIsDown = false;
+      auth.isDown = false;
     }
     expect(await deliver(id, { id: message })).toBe(204);
     expect(await rows(id)).toHaveLength(1);
@@ -373,5 +326,44 @@ describe("a profile at rest", () => {
     expect((await read.me.getMe({})).user).toEqual(before);
     expect((await changed.me.getMe({})).user).toMatchObject({ displayName: "Grace", phone: "+15551234567" });
     expect(await stored(read.id)).toMatchObject({ email: "", display_name: "", phone: "" });
+  });
+});
+
+describe("the news of another address", () => {
+  const changed = (id: string, sequence: string, more: { id?: string } = {}) =>
+    deliver(id, { type: "mall.auth.v1.EmailChanged", sequence, ...more });
+  const move = (id: string, email: string) => auth.accounts.set(id, { displayName: "Ada", email });
+
+  test("is taken over, once", async () => {
+    const { id, me } = someone();
+    await me.getMe({});
+    move(id, "new@example.com");
+    const message = crypto.randomUUID();
+    expect(await changed(id, "1", { id: message })).toBe(204);
+    expect(await changed(id, "1", { id: message })).toBe(204);
+    expect((await me.getMe({})).user).toMatchObject({ email: "new@example.com", version: 2 });
+  });
+
+  test("that comes after later news changes nothing", async () => {
+    const { id, me } = someone();
+    await me.getMe({});
+    move(id, "second@example.com");
+    expect(await changed(id, "2")).toBe(204);
+    // asked before the second change, written after it
+    move(id, "first@example.com");
+    expect(await changed(id, "1")).toBe(204);
+    expect((await me.getMe({})).user).toMatchObject({ email: "second@example.com", version: 2 });
+  });
+
+  test("before there is a profile, or after the account has gone, has no effect", async () => {
+    const { id, email } = someone();
+    expect(await changed(id, "1")).toBe(204);
+    expect(await rows(id)).toHaveLength(0);
+    const { id: known, me } = someone();
+    const { user } = await me.getMe({});
+    auth.accounts.delete(known);
+    expect(await changed(known, "1")).toBe(204);
+    expect((await me.getMe({})).user?.email).toBe(user!.email);
+    expect(user!.email).not.toBe(email);
   });
 });

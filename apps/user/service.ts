@@ -5,19 +5,23 @@ import { createApp, createKernel, type MallApp, type Resources } from "@mall/ker
 import { parseEnv } from "@mall/kernel/env";
 import { clearProfiles } from "./db/clear-profiles";
 import type { Deps } from "./deps";
-import type { Person } from "./domain/profile";
 import { userEnv } from "./env";
+import { addressRpc } from "./transport/address-rpc";
 import { userConsumers } from "./transport/events";
 import { userRpc } from "./transport/rpc";
 
 /** The user service on a host's resources. */
 export function createUserService(resources: Resources): MallApp {
   const kernel = createKernel("user", resources, parseEnv(userEnv, resources.env));
-  const { db, clock, personal } = kernel;
-  const people = personal.rows<Person>("profiles");
-  const deps: Deps = { db, clock, people, rpc: { auth: kernel.client(AuthService) } };
+  const { personal } = kernel;
+  const deps: Deps = {
+    ...kernel,
+    people: personal.rows("profiles"),
+    places: personal.rows("addresses"),
+    rpc: { auth: kernel.client(AuthService) },
+  };
   return createApp(kernel, {
-    implementations: [userRpc(deps)],
+    implementations: [userRpc(deps), addressRpc(deps)],
     consumers: userConsumers(deps),
     migrations: journal.entries.length,
     openapi,

@@ -329,11 +329,12 @@ test("a summary is the first sentence of a comment", () => {
 });
 
 describe("the reasons in the documents", () => {
-  /** Refusals that no operation names: beside all operations, between services, of senseless catalogues. */
+  /** Refusals that no operation names: beside all operations, between services, to the event bus, of senseless catalogues. */
   const elsewhere = new Set([
     ...["INTERNAL", "ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"],
     "LOCK_ENDED",
     "OVERTAKEN",
+    ...["MAILER_UNAVAILABLE", "MAIL_REFUSED"],
     ...["HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["HOLD_ENDED", "HOLD_EXPIRED", "HOLD_NOT_FOUND"],
     ...["ORDER_EXISTS", "ORDER_TOTALS_WRONG", "ORDER_STATE_INVALID"],

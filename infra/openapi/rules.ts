@@ -1,6 +1,7 @@
 import { type DescField, getOption } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import {
+  BoolRulesSchema,
   EnumRulesSchema,
   type FieldRules,
   FieldRulesSchema,
@@ -33,6 +34,10 @@ const int32Rules: RuleTable<z.ZodInt> = {
   not_in: (schema, values: Iterable<number>) => schema.openapi({ not: { enum: [...values] } }),
 };
 
+const boolRules: RuleTable<z.ZodType> = {
+  const: (_schema, value: boolean) => z.literal(value),
+};
+
 const enumRules: RuleTable<z.ZodType> = {
   // the schema of an enum lists the defined names
   defined_only: (schema) => schema,
@@ -49,6 +54,7 @@ const repeatedRules: RuleTable<z.ZodArray> = {
 const tables = {
   string: [StringRulesSchema, stringRules],
   int32: [Int32RulesSchema, int32Rules],
+  bool: [BoolRulesSchema, boolRules],
   enum: [EnumRulesSchema, enumRules],
   repeated: [RepeatedRulesSchema, repeatedRules],
 } as const;

@@ -10,7 +10,10 @@ import type { CloudEvent } from "./outbox";
 export interface Consumer {
   desc: DescMessage;
   handle(tx: Tx, data: never, event: CloudEvent, prepared: never): Promise<void>;
-  /** Asks other services for what the effect needs, before the transaction; with each delivery again. */
+  /**
+   * Asks others for what the effect needs, or does what no transaction can undo, before the transaction; again with each
+   * delivery until the message is recorded, and at the same time if two come at once.
+   */
   prepare?(data: never): Promise<unknown>;
 }
 
@@ -55,6 +58,12 @@ function dataOf(desc: DescMessage, event: CloudEvent) {
   }
 }
 
+/** A message and who handled it. */
+interface Recorded {
+  consumer: string;
+  messageId: string;
+}
+
 /**
  * Handles one delivery: a message seen before has no effect, and (consumer, message id) is recorded in the
  * transaction of the effect. Faults: VALIDATION for what is no event of ours, ROUTE_NOT_FOUND for a type that this
@@ -62,7 +71,10 @@ function dataOf(desc: DescMessage, event: CloudEvent) {
  */
 export function consume(schema: string, consumers: readonly Consumer[], db: Db, clock: () => Date) {
   const table = sql.raw(`"${schema}"."inbox"`);
-  const record = sqlStatement<{ consumer: string; messageId: string; now: Date }, { first: number }>(
+  const find = sqlStatement<Recorded, object>(
+    (p) => sql`select 1 from ${table} where consumer = ${p.consumer} and message_id = ${p.messageId}`,
+  );
+  const record = sqlStatement<Recorded & { now: Date }, { first: number }>(
     (
       p,
     ) => sql`insert into ${table} (consumer, message_id, received_at) values (${p.consumer}, ${p.messageId}, ${p.now})
@@ -74,10 +86,12 @@ export function consume(schema: string, consumers: readonly Consumer[], db: Db, 
     const known = byType.get(event.type);
     if (!known) throw fault("not_found", "ROUTE_NOT_FOUND", `${schema} does not listen to ${event.type}.`);
     const data = dataOf(known.desc, event);
-    const prepared = await known.prepare?.(data as never);
+    const message = { consumer: event.type, messageId: event.id };
     try {
+      if (known.prepare && (await find(db, message)).length === 1) return;
+      const prepared = await known.prepare?.(data as never);
       await db.tx(async (tx) => {
-        const seen = await record(tx, { consumer: event.type, messageId: event.id, now: clock() });
+        const seen = await record(tx, { ...message, now: clock() });
         if (seen.length === 1) await known.handle(tx, data as never, event, prepared as never);
       });
     } catch (error) {

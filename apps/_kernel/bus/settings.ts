@@ -1,12 +1,11 @@
-import type { BaseEnv } from "../env";
+import { type BaseEnv, incompleteEnv } from "../env";
 import type { QStashSettings } from "./qstash";
 
 /** Throws one Error that names every variable of these that is not set. */
 function demand(env: BaseEnv, names: readonly (keyof BaseEnv)[]): void {
-  const lines = names
-    .filter((name) => !env[name])
-    .map((name) => `  ${name}: must be set when BUS is ${env.BUS}`);
-  if (lines.length > 0) throw new Error(`The environment is not complete:\n${lines.join("\n")}`);
+  const missing = names.filter((name) => !env[name]);
+  if (missing.length > 0)
+    throw incompleteEnv(missing.map((name) => `${name}: must be set when BUS is ${env.BUS}`));
 }
 
 /** How QStash is used; undefined when another bus is. Throws Error naming what is not set. */

@@ -1,6 +1,7 @@
 import type { AppParts, Kernel } from "../app";
 import type { Id } from "../id";
 import { clearRows } from "./clear-rows";
+import { erasePersonal } from "./erase";
 
 /** What the command line does with the personal data of a service. */
 export interface DataKeyWork {
@@ -18,7 +19,7 @@ type Needed = Pick<Kernel, "name" | "db" | "dataKeys" | "personal" | "audit">;
 
 /** The work on the data keys of one service. */
 export function dataKeyWork(kernel: Needed, parts: Pick<AppParts, "clear" | "reseal">): DataKeyWork {
-  const { name, db, dataKeys, personal, audit } = kernel;
+  const { name, db, dataKeys, audit } = kernel;
   const rows = (parts.clear ?? []).map((table) => clearRows(name, dataKeys, table));
   return {
     async seal() {
@@ -33,10 +34,6 @@ export function dataKeyWork(kernel: Needed, parts: Pick<AppParts, "clear" | "res
       await db.tx((tx) => audit.record(tx, { action: "RotateDataKeys", metadata: { keys } }));
       return keys;
     },
-    erase: (subject) =>
-      db.tx(async (tx) => {
-        await personal.erase(tx, subject);
-        await audit.record(tx, { action: "ErasePersonalData", subject });
-      }),
+    erase: (subject) => db.tx((tx) => erasePersonal(kernel)(tx, subject)),
   };
 }

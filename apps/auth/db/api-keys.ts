@@ -154,3 +154,12 @@ const touch = statement("touch_api_key", (p: Params<{ id: string; now: Date }>) 
 export async function noteUse(session: Session, id: Id<"key">, now: Date): Promise<void> {
   await touch(session, { id, now });
 }
+
+const removeAll = statement("delete_api_keys", (p: Params<{ userId: string }>) =>
+  orm.delete(apiKeys).where(eq(apiKeys.userId, p.userId)),
+);
+
+/** Deletes all keys of a user. */
+export async function deleteKeysOf(tx: Tx, userId: Id<"usr">): Promise<void> {
+  await removeAll(tx, { userId });
+}

@@ -1,4 +1,5 @@
-import type { Session } from "@mall/kernel/db/client";
+import type { Session, Tx } from "@mall/kernel/db/client";
+import type { Id } from "@mall/kernel/id";
 import type { ClearTable } from "@mall/kernel/personal/clear-rows";
 import type { Personal, PersonalRows } from "@mall/kernel/personal/personal";
 import type { Person } from "../domain/account";
@@ -7,6 +8,10 @@ import type { Person } from "../domain/account";
 export interface People extends PersonalRows<Person> {
   /** The keyed hash of a normalised address. */
   lookup(session: Session, email: string): Promise<Uint8Array>;
+  /** The address that an account shall have, in its code. */
+  newEmail: PersonalRows<{ email: string }>;
+  /** Erases a user in this service, for good. */
+  erase(tx: Tx, id: Id<"usr">): Promise<void>;
 }
 
 const emailName = "accounts.email";
@@ -15,6 +20,8 @@ const emailName = "accounts.email";
 export const peopleOf = (personal: Personal): People => ({
   ...personal.rows<Person>("accounts"),
   lookup: (session, email) => personal.lookup(session, emailName, email),
+  newEmail: personal.rows("codes"),
+  erase: (tx, id) => personal.erase(tx, id),
 });
 
 /** Accounts from before they were sealed. */

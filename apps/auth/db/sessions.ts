@@ -1,5 +1,5 @@
 import { accounts, sessions } from "@mall/db/auth";
-import type { Session as DbSession } from "@mall/kernel/db/client";
+import type { Session as DbSession, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf } from "@mall/kernel/id";
 import { and, eq, gt, isNull, sql } from "drizzle-orm";
@@ -51,6 +51,7 @@ const rotate = statement("rotate_session", (p: Params<RotateParams>) =>
         isNull(sessions.revokedAt),
         gt(sessions.expiresAt, p.now),
         eq(accounts.id, sessions.userId),
+        isNull(accounts.erasedAt),
       ),
     )
     .returning({
@@ -78,11 +79,11 @@ const select = statement("find_session", (p: Params<{ id: string }>) =>
   orm
     .select({ session: sessions, roles: accounts.roles, tokenVersion: accounts.tokenVersion })
     .from(sessions)
-    .innerJoin(accounts, eq(accounts.id, sessions.userId))
+    .innerJoin(accounts, and(eq(accounts.id, sessions.userId), isNull(accounts.erasedAt)))
     .where(eq(sessions.id, p.id)),
 );
 
-/** A session, live or not, with its holder. */
+/** A session, live or not, with its holder, who may not be gone. */
 export async function findSession(
   session: DbSession,
   id: Id<"ses">,
@@ -124,4 +125,13 @@ const deleteExpired = sqlStatement<{ now: Date }, object>(
 /** Deletes up to 1,000 expired sessions. */
 export async function cleanSessions(session: DbSession, now: Date): Promise<void> {
   await deleteExpired(session, { now });
+}
+
+const removeAll = statement("delete_sessions", (p: Params<{ userId: string }>) =>
+  orm.delete(sessions).where(eq(sessions.userId, p.userId)),
+);
+
+/** Deletes all sessions of a user whose access tokens are stale already. */
+export async function deleteSessionsOf(tx: Tx, userId: Id<"usr">): Promise<void> {
+  await removeAll(tx, { userId });
 }

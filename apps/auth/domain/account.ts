@@ -19,6 +19,8 @@ export interface Account extends Person {
   /** Goes up with each change that makes older access tokens stale. */
   tokenVersion: number;
   createdAt: Date;
+  /** When the user showed that the address is theirs. */
+  emailVerifiedAt?: Date;
 }
 
 const nameLengthMax = 100;

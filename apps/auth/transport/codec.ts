@@ -11,7 +11,11 @@ import type { Account } from "../domain/account";
 
 /** An account as the contract shows it. */
 export const accountToMessage = (account: Account): AccountMessage =>
-  create(AccountSchema, { ...account, createdAt: timestampFromDate(account.createdAt) });
+  create(AccountSchema, {
+    ...account,
+    emailVerified: account.emailVerifiedAt !== undefined,
+    createdAt: timestampFromDate(account.createdAt),
+  });
 
 /** Tokens as the contract shows them. */
 export const tokensToMessage = ({ accessToken, refreshToken, expiresInSeconds }: Tokens): TokensMessage =>

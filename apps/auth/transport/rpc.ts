@@ -7,6 +7,7 @@ import { login } from "../application/login";
 import { logout } from "../application/logout";
 import { refreshToken } from "../application/refresh-token";
 import { register } from "../application/register";
+import { verifyPassword } from "../application/verify-password";
 import type { Deps } from "../deps";
 import { accountToMessage, signedInToMessage, tokensToMessage } from "./codec";
 
@@ -25,4 +26,8 @@ export const authRpc = (deps: Deps): Implementation =>
     getAccount: async (request) => ({
       account: accountToMessage(await getAccount(deps)(request.userId as Id<"usr">)),
     }),
+    async verifyPassword({ userId, password }) {
+      await verifyPassword(deps)(userId as Id<"usr">, password);
+      return {};
+    },
   });

@@ -45,6 +45,8 @@ const payment = { method: "fake", token: "tok_ok" };
 const requests: Record<string, (id: string, variantId: string) => JsonObject> = {
   "ApiKeyService/RotateApiKey": (apiKeyId) => ({ apiKeyId, ttlDays: 1 }),
   "ApiKeyService/RevokeApiKey": (apiKeyId) => ({ apiKeyId }),
+  "AddressService/UpdateAddress": (addressId) => ({ addressId, isDefault: true }),
+  "AddressService/DeleteAddress": (addressId) => ({ addressId }),
   "CartService/GetCart": (cartId) => ({ cartId }),
   "CartService/AddItem": (cartId, variantId) => ({ cartId, variantId, quantity: 1 }),
   "CartService/SetItemQuantity": (cartId, variantId) => ({ cartId, variantId, quantity: 2 }),
@@ -81,10 +83,17 @@ async function newWorld(): Promise<World> {
   const order = (await placeOrder(paid!)).body.order.id;
   const staff = await newUserWith("customer", "staff");
   const apiKey = (await newApiKey(staff, "stock.read")).id;
+  const kept = await rest<{ address: { id: string } }>("POST", "/v1/me/addresses", { address }, staff);
   return {
-    ids: { cart: open!.cartId, checkout: unpaid.body.checkout.id, order, apiKey },
+    ids: {
+      cart: open!.cartId,
+      checkout: unpaid.body.checkout.id,
+      order,
+      apiKey,
+      address: kept.body.address.id,
+    },
     variantId,
-    owners: { cart: open!, checkout: waiting!, order: paid!, apiKey: staff },
+    owners: { cart: open!, checkout: waiting!, order: paid!, apiKey: staff, address: staff },
   };
 }
 
@@ -97,6 +106,7 @@ async function seen({ ids, owners }: World): Promise<string[]> {
     [`/v1/orders/${ids.order}/events`, owners.order],
     [`/v1/orders/${ids.order}/payments`, owners.order],
     ["/v1/api-keys", owners.apiKey],
+    ["/v1/me/addresses", owners.address],
   ];
   return Promise.all(
     reads.map(async ([path, options]) => {
@@ -107,7 +117,13 @@ async function seen({ ids, owners }: World): Promise<string[]> {
 }
 
 const requestId = crypto.randomUUID();
-const prefixes: Record<OwnObject, IdPrefix> = { cart: "cart", checkout: "chk", order: "ord", apiKey: "key" };
+const prefixes: Record<OwnObject, IdPrefix> = {
+  cart: "cart",
+  checkout: "chk",
+  order: "ord",
+  apiKey: "key",
+  address: "adr",
+};
 
 let world: World;
 /** Everybody but the owners: somebody signed in, a guest, and guests with secrets of other objects. */
@@ -135,6 +151,7 @@ describe(`what belongs to somebody (${hostKind})`, () => {
     expect(answers.map((answer) => answer.slice(0, 5))).toEqual(answers.map(() => "200 {"));
     expect(answers[4]).toContain("pay_");
     expect(answers[5]).toContain(world.ids.apiKey);
+    expect(answers[6]).toContain(world.ids.address);
   });
 
   test("answers everybody else as if it did not exist, on every operation, and does not change", async () => {

@@ -65,7 +65,7 @@ export const refused = {
 } as const;
 
 /** Whose object an operation works on, which nobody else may see. */
-export type OwnObject = "cart" | "order" | "checkout" | "apiKey";
+export type OwnObject = "cart" | "order" | "checkout" | "apiKey" | "address";
 
 /** Who may call one operation. */
 export interface Expected {
@@ -100,6 +100,12 @@ export const expected: Readonly<Record<string, Expected>> = {
   "AuthService/RefreshToken": everyone,
   "AuthService/Logout": { ...signedIn, endsSession: true },
   "AuthService/GetAccount": services("user"),
+  "AuthService/VerifyPassword": services("user"),
+
+  "EmailService/RequestEmailVerification": signedIn,
+  "EmailService/VerifyEmail": everyone,
+  "EmailService/RequestEmailChange": signedIn,
+  "EmailService/ConfirmEmailChange": everyone,
 
   "PolicyService/GetPolicy": services("user", "cart", "product", "order", "payment", "checkout"),
   "PolicyService/DescribePolicy": adminAndCommands,
@@ -119,6 +125,15 @@ export const expected: Readonly<Record<string, Expected>> = {
 
   "UserService/GetMe": signedIn,
   "UserService/UpdateMe": signedIn,
+  "UserService/ExportMe": signedIn,
+  "UserService/DeleteMe": signedIn,
+  "UserService/ListUsers": staff,
+  "UserService/GetUser": staff,
+
+  "AddressService/ListAddresses": signedIn,
+  "AddressService/CreateAddress": signedIn,
+  "AddressService/UpdateAddress": { ...signedIn, object: "address" },
+  "AddressService/DeleteAddress": { ...signedIn, object: "address" },
 
   "CartService/CreateCart": everyone,
   "CartService/GetCart": holderOf("cart"),

@@ -63,6 +63,7 @@ function emptyMessage(method: DescMethod): JsonObject {
     checkout: "chk",
     payment: "pay",
     api_key: "key",
+    address: "adr",
   } as const);
   const known = new Map<string, string>(ids.map(([name, prefix]) => [`${name}_id`, unknownId(prefix)]));
   known

@@ -1,5 +1,6 @@
 import { atEnd } from "@mall/kernel/testing/cleanup";
 import { testDatabase } from "@mall/kernel/testing/database";
+import { type MailSink, mailSink } from "@mall/kernel/testing/mail-sink";
 import { freePorts } from "@mall/kernel/testing/ports";
 import { rabbitmqForTests } from "@mall/kernel/testing/rabbitmq";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
@@ -14,6 +15,8 @@ export interface Host {
   grpc?: string;
   /** Origin of each service, where these have addresses of their own. */
   services?: Readonly<Record<ServiceName, string>>;
+  /** Where its mails go. */
+  mails: MailSink;
   /** The database it runs on; for what only an operator may do. */
   databaseUrl: string;
 }
@@ -60,6 +63,8 @@ async function untilReady(url: string, children: Child[], timeoutMs: number): Pr
 }
 
 type Env = Record<string, string>;
+/** What a host is made of beside its mails. */
+type Started = { host: Omit<Host, "mails">; children: Child[] };
 
 /** A stand-in for QStash in a process of its own, as Upstash's is. */
 async function qstash(): Promise<{ env: Env; children: Child[] }> {
@@ -84,7 +89,7 @@ const buses = { local: async () => ({ env: {} as Env, children: [] as Child[] })
 /** What carries events in the suite. */
 export const busKind = (process.env.MALL_BUS ?? "local") as keyof typeof buses;
 
-async function oneProcess(databaseUrl: string, bus: Env): Promise<{ host: Host; children: Child[] }> {
+async function oneProcess(databaseUrl: string, bus: Env): Promise<Started> {
   const [port, grpcPort] = (await freePorts(2)) as [number, number];
   const PUBLIC_URL = `http://127.0.0.1:${port}`;
   const env = {
@@ -101,7 +106,7 @@ async function oneProcess(databaseUrl: string, bus: Env): Promise<{ host: Host; 
   };
 }
 
-async function manyProcesses(databaseUrl: string, bus: Env): Promise<{ host: Host; children: Child[] }> {
+async function manyProcesses(databaseUrl: string, bus: Env): Promise<Started> {
   const names: (ServiceName | "gateway")[] = [...serviceNames, "gateway"];
   const ports = await freePorts(names.length * 2);
   const portOf = (name: ServiceName | "gateway") => ports[names.indexOf(name)]!;
@@ -130,7 +135,7 @@ async function manyProcesses(databaseUrl: string, bus: Env): Promise<{ host: Hos
   return { host, children };
 }
 
-async function edge(databaseUrl: string, bus: Env): Promise<{ host: Host; children: Child[] }> {
+async function edge(databaseUrl: string, bus: Env): Promise<Started> {
   const [port] = (await freePorts(1)) as [number];
   const url = `http://127.0.0.1:${port}`;
   const env = { ...bus, PUBLIC_URL: url, DATABASE_URL: databaseUrl, PORT: String(port) };
@@ -149,14 +154,16 @@ async function start(): Promise<Host> {
   await seedDemo(mall);
   await mall.close();
   const bus = await buses[busKind]();
-  const { host, children } = await kinds[hostKind](database.url, bus.env);
+  const mails = mailSink();
+  const { host, children } = await kinds[hostKind](database.url, { ...bus.env, ...mails.env });
   atEnd(async () => {
     await Promise.all(children.map((child) => child.stop()));
     await Promise.all(bus.children.map((child) => child.stop()));
+    await mails.stop();
     await database.drop();
   });
   await untilReady(host.url, children, 90_000);
-  return host;
+  return { ...host, mails };
 }
 
 let running: Promise<Host> | undefined;

@@ -1,6 +1,8 @@
 import { PaymentRefundedSchema } from "@mall/gen/mall/payment/v1/events_pb";
+import { UserDeletedSchema } from "@mall/gen/mall/user/v1/events_pb";
 import { type Consumer, consumer } from "@mall/kernel/bus/consume";
 import type { Id } from "@mall/kernel/id";
+import { erasePersonal } from "@mall/kernel/personal/erase";
 import { paymentRefunded } from "../application/payment-refunded";
 import type { Deps } from "../deps";
 
@@ -14,4 +16,5 @@ export const orderConsumers = (deps: Deps): Consumer[] => [
       detail: `${data.amountMinor} ${data.currency}`,
     }),
   ),
+  consumer(UserDeletedSchema, (tx, data) => erasePersonal(deps)(tx, data.userId as Id<"usr">)),
 ];

@@ -2,12 +2,15 @@ import { dataKeys, profiles } from "@mall/db/user";
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, statement } from "@mall/kernel/db/statement";
 import type { Id } from "@mall/kernel/id";
-import type { PersonalRows } from "@mall/kernel/personal/personal";
-import { eq, sql } from "drizzle-orm";
+import { nothing, type PersonalRows } from "@mall/kernel/personal/personal";
+import { and, desc, eq, isNull, lt, type Placeholder, sql } from "drizzle-orm";
 import type { Person, Profile } from "../domain/profile";
 
 /** What is personal in profiles. */
 type People = PersonalRows<Person>;
+
+/** What was deleted is there for nobody. */
+const live = (id: Placeholder) => and(eq(profiles.id, id), isNull(profiles.deletedAt));
 
 const keyOfUser = sql<Uint8Array | null>`(select k.wrapped from ${dataKeys} k where k.subject = ${profiles.id})`;
 const withKey = { profile: profiles, wrapped: keyOfUser };
@@ -27,7 +30,7 @@ const sealed = (tx: Session, people: People, { id, email, displayName, phone }: 
   people.seal(tx, id, id, { email, displayName, phone });
 
 const select = statement("find_profile", (p: Params<{ id: string }>) =>
-  orm.select(withKey).from(profiles).where(eq(profiles.id, p.id)),
+  orm.select(withKey).from(profiles).where(live(p.id)),
 );
 
 /** A user's profile. */
@@ -38,7 +41,7 @@ export const findProfile = async (
 ): Promise<Profile | undefined> => rowToProfile(people, (await select(session, { id }))[0]);
 
 const selectLocked = statement("lock_profile", (p: Params<{ id: string }>) =>
-  orm.select(withKey).from(profiles).where(eq(profiles.id, p.id)).for("update"),
+  orm.select(withKey).from(profiles).where(live(p.id)).for("update"),
 );
 
 /** A user's profile, which nobody else can change until the transaction ends. */
@@ -83,3 +86,57 @@ export async function updateProfile(tx: Tx, people: People, profile: Profile): P
   const { id, version, updatedAt } = profile;
   if (personal) await update(tx, { id, personal, version, updatedAt });
 }
+
+const note = statement("note_email_sequence", (p: Params<{ id: string; sequence: number }>) =>
+  orm
+    .update(profiles)
+    .set({ emailSequence: p.sequence })
+    .where(and(live(p.id), lt(profiles.emailSequence, p.sequence)))
+    .returning({ id: profiles.id }),
+);
+
+/** Notes the sequence of news about the address of a profile; false when news of this or a later one came before. */
+export const noteEmailSequence = async (tx: Tx, id: Id<"usr">, sequence: number): Promise<boolean> =>
+  (await note(tx, { id, sequence })).length === 1;
+
+const selectPage = statement("list_profiles", (p: Params<{ before: string; limit: number }>) =>
+  orm
+    .select(withKey)
+    .from(profiles)
+    .where(and(lt(profiles.id, p.before), isNull(profiles.deletedAt)))
+    .orderBy(desc(profiles.id))
+    .limit(p.limit),
+);
+
+/** Up to `limit` rows of users older than `before`, newest first; a row has no profile when its user was erased. */
+export async function listProfiles(
+  session: Session,
+  people: People,
+  before: Id<"usr">,
+  limit: number,
+): Promise<{ id: Id<"usr">; profile?: Profile }[]> {
+  const rows = await selectPage(session, { before, limit });
+  return rows.map((row) => ({ id: row.profile.id, profile: rowToProfile(people, row) }));
+}
+
+const bury = statement("bury_profile", (p: Params<{ id: string; nothing: Uint8Array; now: Date }>) =>
+  orm
+    .insert(profiles)
+    .values({ id: p.id, personal: p.nothing, createdAt: p.now, updatedAt: p.now, deletedAt: p.now })
+    .onConflictDoUpdate({
+      target: profiles.id,
+      set: {
+        ...{ personal: p.nothing, email: "", displayName: "", phone: "" },
+        ...{ version: sql`${profiles.version} + 1`, updatedAt: p.now, deletedAt: p.now },
+      },
+      setWhere: isNull(profiles.deletedAt),
+    })
+    .returning({ version: profiles.version }),
+);
+
+/**
+ * Leaves nothing of a profile but that it was deleted, also when there was none yet: nobody makes it again. Returns its
+ * last version; undefined when it was deleted before.
+ */
+export const buryProfile = async (tx: Tx, id: Id<"usr">, now: Date): Promise<number | undefined> =>
+  (await bury(tx, { id, nothing, now }))[0]?.version;

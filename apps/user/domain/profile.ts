@@ -23,9 +23,9 @@ export interface ProfileChanges {
   phone?: string;
 }
 
-/** VERSION_MISMATCH: the profile is not at the version the change is based on. */
-const versionMismatch = (expected: number, actual: number) =>
-  fault("aborted", "VERSION_MISMATCH", "The profile was changed meanwhile; read it again.", {
+/** VERSION_MISMATCH: something is not at the version the change is based on. */
+export const versionMismatch = (what: string, expected: number, actual: number) =>
+  fault("aborted", "VERSION_MISMATCH", `The ${what} was changed meanwhile; read it again.`, {
     metadata: { expectedVersion: String(expected), version: String(actual) },
   });
 
@@ -57,10 +57,16 @@ export function changeProfile(
   now: Date,
 ): Profile {
   if (expectedVersion !== undefined && expectedVersion !== profile.version) {
-    throw versionMismatch(expectedVersion, profile.version);
+    throw versionMismatch("profile", expectedVersion, profile.version);
   }
   const displayName = changes.displayName === undefined ? profile.displayName : nameOf(changes.displayName);
   const phone = changes.phone ?? profile.phone;
   if (displayName === profile.displayName && phone === profile.phone) return profile;
   return { ...profile, displayName, phone, version: profile.version + 1, updatedAt: now };
 }
+
+/** The profile with the address that its account has now. */
+export const withEmail = (profile: Profile, email: string, now: Date): Profile => ({
+  ...{ ...profile, email },
+  ...{ version: profile.version + 1, updatedAt: now },
+});

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/auth/v1/auth.proto.
  */
 export const file_mall_auth_v1_auth: GenFile = /*@__PURE__*/
-  fileDesc("ChdtYWxsL2F1dGgvdjEvYXV0aC5wcm90bxIMbWFsbC5hdXRoLnYxInkKB0FjY291bnQSCgoCaWQYASABKAkSDQoFZW1haWwYAiABKAkSFAoMZGlzcGxheV9uYW1lGAMgASgJEg0KBXJvbGVzGAQgAygJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBlRva2VucxIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABARIaCg1yZWZyZXNoX3Rva2VuGAIgASgJQgOAAQESEgoKZXhwaXJlc19pbhgDIAEoBSJsCg9SZWdpc3RlclJlcXVlc3QSGQoFZW1haWwYASABKAlCCrpIB3IFGP4BYAESHwoIcGFzc3dvcmQYAiABKAlCDYABAbpIB3IFEAgYgAESHQoMZGlzcGxheV9uYW1lGAMgASgJQge6SARyAhhkIl0KEFJlZ2lzdGVyUmVzcG9uc2USIwoEdXNlchgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50EiQKBnRva2VucxgCIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiSgoMTG9naW5SZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRABGP4BEh8KCHBhc3N3b3JkGAIgASgJQg2AAQG6SAdyBRABGIABIloKDUxvZ2luUmVzcG9uc2USIwoEdXNlchgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50EiQKBnRva2VucxgCIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiOwoTUmVmcmVzaFRva2VuUmVxdWVzdBIkCg1yZWZyZXNoX3Rva2VuGAEgASgJQg2AAQG6SAdyBRABGMgBIjwKFFJlZnJlc2hUb2tlblJlc3BvbnNlEiQKBnRva2VucxgBIAEoCzIULm1hbGwuYXV0aC52MS5Ub2tlbnMiDwoNTG9nb3V0UmVxdWVzdCIQCg5Mb2dvdXRSZXNwb25zZSJOChFHZXRBY2NvdW50UmVxdWVzdBI5Cgd1c2VyX2lkGAEgASgJQii6SCVyIzIhXnVzcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIjwKEkdldEFjY291bnRSZXNwb25zZRImCgdhY2NvdW50GAEgASgLMhUubWFsbC5hdXRoLnYxLkFjY291bnQytAQKC0F1dGhTZXJ2aWNlEnQKCFJlZ2lzdGVyEh0ubWFsbC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLm1hbGwuYXV0aC52MS5SZWdpc3RlclJlc3BvbnNlIimKtRgJCAEgBCjJATADgtPkkwIWOgEqIhEvdjEvYXV0aC9yZWdpc3RlchJlCgVMb2dpbhIaLm1hbGwuYXV0aC52MS5Mb2dpblJlcXVlc3QaGy5tYWxsLmF1dGgudjEuTG9naW5SZXNwb25zZSIjirUYBggBIAQwA4LT5JMCEzoBKiIOL3YxL2F1dGgvbG9naW4SfAoMUmVmcmVzaFRva2VuEiEubWFsbC5hdXRoLnYxLlJlZnJlc2hUb2tlblJlcXVlc3QaIi5tYWxsLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiJYq1GAYIASAEMAOC0+STAhU6ASoiEC92MS9hdXRoL3JlZnJlc2gSaQoGTG9nb3V0EhsubWFsbC5hdXRoLnYxLkxvZ291dFJlcXVlc3QaHC5tYWxsLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiJIq1GAYIAyACMAOC0+STAhQ6ASoiDy92MS9hdXRoL2xvZ291dBJfCgpHZXRBY2NvdW50Eh8ubWFsbC5hdXRoLnYxLkdldEFjY291bnRSZXF1ZXN0GiAubWFsbC5hdXRoLnYxLkdldEFjY291bnRSZXNwb25zZSIOirUYCggFGgR1c2VyIAFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
+  fileDesc("ChdtYWxsL2F1dGgvdjEvYXV0aC5wcm90bxIMbWFsbC5hdXRoLnYxIpEBCgdBY2NvdW50EgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRINCgVyb2xlcxgEIAMoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5lbWFpbF92ZXJpZmllZBgGIAEoCCJTCgZUb2tlbnMSGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESGgoNcmVmcmVzaF90b2tlbhgCIAEoCUIDgAEBEhIKCmV4cGlyZXNfaW4YAyABKAUibAoPUmVnaXN0ZXJSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEh8KCHBhc3N3b3JkGAIgASgJQg2AAQG6SAdyBRAIGIABEh0KDGRpc3BsYXlfbmFtZRgDIAEoCUIHukgEcgIYZCJdChBSZWdpc3RlclJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLmF1dGgudjEuQWNjb3VudBIkCgZ0b2tlbnMYAiABKAsyFC5tYWxsLmF1dGgudjEuVG9rZW5zIkoKDExvZ2luUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIfCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQARiAASJaCg1Mb2dpblJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLmF1dGgudjEuQWNjb3VudBIkCgZ0b2tlbnMYAiABKAsyFC5tYWxsLmF1dGgudjEuVG9rZW5zIjsKE1JlZnJlc2hUb2tlblJlcXVlc3QSJAoNcmVmcmVzaF90b2tlbhgBIAEoCUINgAEBukgHcgUQARjIASI8ChRSZWZyZXNoVG9rZW5SZXNwb25zZRIkCgZ0b2tlbnMYASABKAsyFC5tYWxsLmF1dGgudjEuVG9rZW5zIg8KDUxvZ291dFJlcXVlc3QiEAoOTG9nb3V0UmVzcG9uc2UiTgoRR2V0QWNjb3VudFJlcXVlc3QSOQoHdXNlcl9pZBgBIAEoCUIoukglciMyIV51c3JfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCI8ChJHZXRBY2NvdW50UmVzcG9uc2USJgoHYWNjb3VudBgBIAEoCzIVLm1hbGwuYXV0aC52MS5BY2NvdW50InMKFVZlcmlmeVBhc3N3b3JkUmVxdWVzdBI5Cgd1c2VyX2lkGAEgASgJQii6SCVyIzIhXnVzcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kEh8KCHBhc3N3b3JkGAIgASgJQg2AAQG6SAdyBRABGIABIhgKFlZlcmlmeVBhc3N3b3JkUmVzcG9uc2UyoQUKC0F1dGhTZXJ2aWNlEnQKCFJlZ2lzdGVyEh0ubWFsbC5hdXRoLnYxLlJlZ2lzdGVyUmVxdWVzdBoeLm1hbGwuYXV0aC52MS5SZWdpc3RlclJlc3BvbnNlIimKtRgJCAEgBCjJATADgtPkkwIWOgEqIhEvdjEvYXV0aC9yZWdpc3RlchJlCgVMb2dpbhIaLm1hbGwuYXV0aC52MS5Mb2dpblJlcXVlc3QaGy5tYWxsLmF1dGgudjEuTG9naW5SZXNwb25zZSIjirUYBggBIAQwA4LT5JMCEzoBKiIOL3YxL2F1dGgvbG9naW4SfAoMUmVmcmVzaFRva2VuEiEubWFsbC5hdXRoLnYxLlJlZnJlc2hUb2tlblJlcXVlc3QaIi5tYWxsLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiJYq1GAYIASAEMAOC0+STAhU6ASoiEC92MS9hdXRoL3JlZnJlc2gSaQoGTG9nb3V0EhsubWFsbC5hdXRoLnYxLkxvZ291dFJlcXVlc3QaHC5tYWxsLmF1dGgudjEuTG9nb3V0UmVzcG9uc2UiJIq1GAYIAyACMAOC0+STAhQ6ASoiDy92MS9hdXRoL2xvZ291dBJfCgpHZXRBY2NvdW50Eh8ubWFsbC5hdXRoLnYxLkdldEFjY291bnRSZXF1ZXN0GiAubWFsbC5hdXRoLnYxLkdldEFjY291bnRSZXNwb25zZSIOirUYCggFGgR1c2VyIAESawoOVmVyaWZ5UGFzc3dvcmQSIy5tYWxsLmF1dGgudjEuVmVyaWZ5UGFzc3dvcmRSZXF1ZXN0GiQubWFsbC5hdXRoLnYxLlZlcmlmeVBhc3N3b3JkUmVzcG9uc2UiDoq1GAoIBRoEdXNlciABYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
 
 /**
  * A person's account.
@@ -57,6 +57,13 @@ export type Account = Message<"mall.auth.v1.Account"> & {
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
   createdAt?: Timestamp | undefined;
+
+  /**
+   * Whether the user has shown that the address is theirs.
+   *
+   * @generated from field: bool email_verified = 6;
+   */
+  emailVerified: boolean;
 };
 
 /**
@@ -99,6 +106,13 @@ export type AccountJson = {
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
   createdAt?: TimestampJson;
+
+  /**
+   * Whether the user has shown that the address is theirs.
+   *
+   * @generated from field: bool email_verified = 6;
+   */
+  emailVerified?: boolean;
 };
 
 /**
@@ -528,6 +542,70 @@ export const GetAccountResponseSchema: GenMessage<GetAccountResponse, {jsonType:
   messageDesc(file_mall_auth_v1_auth, 11);
 
 /**
+ * @generated from message mall.auth.v1.VerifyPasswordRequest
+ */
+export type VerifyPasswordRequest = Message<"mall.auth.v1.VerifyPasswordRequest"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Password.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * @generated from message mall.auth.v1.VerifyPasswordRequest
+ */
+export type VerifyPasswordRequestJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+
+  /**
+   * Password.
+   *
+   * @generated from field: string password = 2;
+   */
+  password?: string;
+};
+
+/**
+ * Describes the message mall.auth.v1.VerifyPasswordRequest.
+ * Use `create(VerifyPasswordRequestSchema)` to create a new message.
+ */
+export const VerifyPasswordRequestSchema: GenMessage<VerifyPasswordRequest, {jsonType: VerifyPasswordRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_auth, 12);
+
+/**
+ * @generated from message mall.auth.v1.VerifyPasswordResponse
+ */
+export type VerifyPasswordResponse = Message<"mall.auth.v1.VerifyPasswordResponse"> & {
+};
+
+/**
+ * @generated from message mall.auth.v1.VerifyPasswordResponse
+ */
+export type VerifyPasswordResponseJson = {
+};
+
+/**
+ * Describes the message mall.auth.v1.VerifyPasswordResponse.
+ * Use `create(VerifyPasswordResponseSchema)` to create a new message.
+ */
+export const VerifyPasswordResponseSchema: GenMessage<VerifyPasswordResponse, {jsonType: VerifyPasswordResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_auth, 13);
+
+/**
  * Accounts, sessions and tokens. Public keys are at /.well-known/jwks.json.
  *
  * @generated from service mall.auth.v1.AuthService
@@ -584,6 +662,17 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetAccountRequestSchema;
     output: typeof GetAccountResponseSchema;
+  },
+  /**
+   * Checks the password of a signed-in user once more, before something that cannot be undone. A wrong one is refused
+   * with INVALID_CREDENTIALS.
+   *
+   * @generated from rpc mall.auth.v1.AuthService.VerifyPassword
+   */
+  verifyPassword: {
+    methodKind: "unary";
+    input: typeof VerifyPasswordRequestSchema;
+    output: typeof VerifyPasswordResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mall_auth_v1_auth, 0);

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/auth/v1/events.proto.
  */
 export const file_mall_auth_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChltYWxsL2F1dGgvdjEvZXZlbnRzLnByb3RvEgxtYWxsLmF1dGgudjEiIQoOVXNlclJlZ2lzdGVyZWQSDwoHdXNlcl9pZBgBIAEoCWIGcHJvdG8z");
+  fileDesc("ChltYWxsL2F1dGgvdjEvZXZlbnRzLnByb3RvEgxtYWxsLmF1dGgudjEiIQoOVXNlclJlZ2lzdGVyZWQSDwoHdXNlcl9pZBgBIAEoCSJBChpFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3RlZBIPCgd1c2VyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUiOwoURW1haWxDaGFuZ2VSZXF1ZXN0ZWQSDwoHdXNlcl9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgFIh8KDEVtYWlsQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJYgZwcm90bzM");
 
 /**
  * An account was created. Personal data is read by id from the auth service.
@@ -46,4 +46,137 @@ export type UserRegisteredJson = {
  */
 export const UserRegisteredSchema: GenMessage<UserRegistered, {jsonType: UserRegisteredJson}> = /*@__PURE__*/
   messageDesc(file_mall_auth_v1_events, 0);
+
+/**
+ * A user asked for a mail by which to show that the account's address is theirs.
+ *
+ * @generated from message mall.auth.v1.EmailVerificationRequested
+ */
+export type EmailVerificationRequested = Message<"mall.auth.v1.EmailVerificationRequested"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Which of the user's requests it was.
+   *
+   * @generated from field: int32 generation = 2;
+   */
+  generation: number;
+};
+
+/**
+ * A user asked for a mail by which to show that the account's address is theirs.
+ *
+ * @generated from message mall.auth.v1.EmailVerificationRequested
+ */
+export type EmailVerificationRequestedJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+
+  /**
+   * Which of the user's requests it was.
+   *
+   * @generated from field: int32 generation = 2;
+   */
+  generation?: number;
+};
+
+/**
+ * Describes the message mall.auth.v1.EmailVerificationRequested.
+ * Use `create(EmailVerificationRequestedSchema)` to create a new message.
+ */
+export const EmailVerificationRequestedSchema: GenMessage<EmailVerificationRequested, {jsonType: EmailVerificationRequestedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_events, 1);
+
+/**
+ * A user asked to change the address of the account; the new one is read from the auth service.
+ *
+ * @generated from message mall.auth.v1.EmailChangeRequested
+ */
+export type EmailChangeRequested = Message<"mall.auth.v1.EmailChangeRequested"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Which of the user's requests it was.
+   *
+   * @generated from field: int32 generation = 2;
+   */
+  generation: number;
+};
+
+/**
+ * A user asked to change the address of the account; the new one is read from the auth service.
+ *
+ * @generated from message mall.auth.v1.EmailChangeRequested
+ */
+export type EmailChangeRequestedJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+
+  /**
+   * Which of the user's requests it was.
+   *
+   * @generated from field: int32 generation = 2;
+   */
+  generation?: number;
+};
+
+/**
+ * Describes the message mall.auth.v1.EmailChangeRequested.
+ * Use `create(EmailChangeRequestedSchema)` to create a new message.
+ */
+export const EmailChangeRequestedSchema: GenMessage<EmailChangeRequested, {jsonType: EmailChangeRequestedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_events, 2);
+
+/**
+ * The address of an account is another one now; it is read from the auth service.
+ *
+ * @generated from message mall.auth.v1.EmailChanged
+ */
+export type EmailChanged = Message<"mall.auth.v1.EmailChanged"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * The address of an account is another one now; it is read from the auth service.
+ *
+ * @generated from message mall.auth.v1.EmailChanged
+ */
+export type EmailChangedJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+};
+
+/**
+ * Describes the message mall.auth.v1.EmailChanged.
+ * Use `create(EmailChangedSchema)` to create a new message.
+ */
+export const EmailChangedSchema: GenMessage<EmailChanged, {jsonType: EmailChangedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_events, 3);
 

@@ -9,13 +9,15 @@ import { file_google_api_annotations } from "../../../google/api/annotations_pb.
 import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_mall_common_v1_options } from "../../common/v1/options_pb.js";
+import type { SavedAddress, SavedAddressJson } from "./addresses_pb.js";
+import { file_mall_user_v1_addresses } from "./addresses_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mall/user/v1/user.proto.
  */
 export const file_mall_user_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChdtYWxsL3VzZXIvdjEvdXNlci5wcm90bxIMbWFsbC51c2VyLnYxIroBCgdQcm9maWxlEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRINCgVwaG9uZRgEIAEoCRIPCgd2ZXJzaW9uGAUgASgFEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIg4KDEdldE1lUmVxdWVzdCI0Cg1HZXRNZVJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLnVzZXIudjEuUHJvZmlsZSLAAQoPVXBkYXRlTWVSZXF1ZXN0EiQKDGRpc3BsYXlfbmFtZRgBIAEoCUIJukgGcgQQARhkSACIAQESLwoFcGhvbmUYAiABKAlCG7pIGHIWMhReXCtbMS05XVswLTldezYsMTR9JEgBiAEBEiYKEGV4cGVjdGVkX3ZlcnNpb24YAyABKAVCB7pIBBoCKAFIAogBAUIPCg1fZGlzcGxheV9uYW1lQggKBl9waG9uZUITChFfZXhwZWN0ZWRfdmVyc2lvbiI3ChBVcGRhdGVNZVJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLnVzZXIudjEuUHJvZmlsZTLRAQoLVXNlclNlcnZpY2USWgoFR2V0TWUSGi5tYWxsLnVzZXIudjEuR2V0TWVSZXF1ZXN0GhsubWFsbC51c2VyLnYxLkdldE1lUmVzcG9uc2UiGIq1GAYIAyABMAKC0+STAggSBi92MS9tZRJmCghVcGRhdGVNZRIdLm1hbGwudXNlci52MS5VcGRhdGVNZVJlcXVlc3QaHi5tYWxsLnVzZXIudjEuVXBkYXRlTWVSZXNwb25zZSIbirUYBggDIAIwAoLT5JMCCzoBKjIGL3YxL21lYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
+  fileDesc("ChdtYWxsL3VzZXIvdjEvdXNlci5wcm90bxIMbWFsbC51c2VyLnYxIroBCgdQcm9maWxlEgoKAmlkGAEgASgJEg0KBWVtYWlsGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRINCgVwaG9uZRgEIAEoCRIPCgd2ZXJzaW9uGAUgASgFEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIg4KDEdldE1lUmVxdWVzdCI0Cg1HZXRNZVJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLnVzZXIudjEuUHJvZmlsZSLAAQoPVXBkYXRlTWVSZXF1ZXN0EiQKDGRpc3BsYXlfbmFtZRgBIAEoCUIJukgGcgQQARhkSACIAQESLwoFcGhvbmUYAiABKAlCG7pIGHIWMhReXCtbMS05XVswLTldezYsMTR9JEgBiAEBEiYKEGV4cGVjdGVkX3ZlcnNpb24YAyABKAVCB7pIBBoCKAFIAogBAUIPCg1fZGlzcGxheV9uYW1lQggKBl9waG9uZUITChFfZXhwZWN0ZWRfdmVyc2lvbiI3ChBVcGRhdGVNZVJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLnVzZXIudjEuUHJvZmlsZSIRCg9FeHBvcnRNZVJlcXVlc3QiOAoQRXhwb3J0TWVSZXNwb25zZRIkCgZleHBvcnQYASABKAsyFC5tYWxsLnVzZXIudjEuRXhwb3J0ItIBCgZFeHBvcnQSJgoHcHJvZmlsZRgBIAEoCzIVLm1hbGwudXNlci52MS5Qcm9maWxlEg0KBXJvbGVzGAIgAygJEjEKDXJlZ2lzdGVyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCWFkZHJlc3NlcxgEIAMoCzIaLm1hbGwudXNlci52MS5TYXZlZEFkZHJlc3MSLwoLZXhwb3J0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjIKD0RlbGV0ZU1lUmVxdWVzdBIfCghwYXNzd29yZBgBIAEoCUINgAEBukgHcgUQARiAASISChBEZWxldGVNZVJlc3BvbnNlImEKEExpc3RVc2Vyc1JlcXVlc3QSIQoJcGFnZV9zaXplGAEgASgFQgm6SAYaBBhkKAFIAIgBARIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjoB0IMCgpfcGFnZV9zaXplIlIKEUxpc3RVc2Vyc1Jlc3BvbnNlEiQKBXVzZXJzGAEgAygLMhUubWFsbC51c2VyLnYxLlByb2ZpbGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIksKDkdldFVzZXJSZXF1ZXN0EjkKB3VzZXJfaWQYASABKAlCKLpIJXIjMiFedXNyX1swLTddWzAtOWEtaGprbW5wLXR2LXpdezI1fSQiNgoPR2V0VXNlclJlc3BvbnNlEiMKBHVzZXIYASABKAsyFS5tYWxsLnVzZXIudjEuUHJvZmlsZTKzBQoLVXNlclNlcnZpY2USWgoFR2V0TWUSGi5tYWxsLnVzZXIudjEuR2V0TWVSZXF1ZXN0GhsubWFsbC51c2VyLnYxLkdldE1lUmVzcG9uc2UiGIq1GAYIAyABMAKC0+STAggSBi92MS9tZRJmCghVcGRhdGVNZRIdLm1hbGwudXNlci52MS5VcGRhdGVNZVJlcXVlc3QaHi5tYWxsLnVzZXIudjEuVXBkYXRlTWVSZXNwb25zZSIbirUYBggDIAIwAoLT5JMCCzoBKjIGL3YxL21lEmoKCEV4cG9ydE1lEh0ubWFsbC51c2VyLnYxLkV4cG9ydE1lUmVxdWVzdBoeLm1hbGwudXNlci52MS5FeHBvcnRNZVJlc3BvbnNlIh+KtRgGCAMgATADgtPkkwIPEg0vdjEvbWUvZXhwb3J0EmYKCERlbGV0ZU1lEh0ubWFsbC51c2VyLnYxLkRlbGV0ZU1lUmVxdWVzdBoeLm1hbGwudXNlci52MS5EZWxldGVNZVJlc3BvbnNlIhuKtRgGCAMgAjADgtPkkwILOgEqKgYvdjEvbWUSggEKCUxpc3RVc2VycxIeLm1hbGwudXNlci52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8ubWFsbC51c2VyLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIjSKtRgfCAQSBXN0YWZmEgVhZG1pbiABMAU6CXVzZXIucmVhZILT5JMCCxIJL3YxL3VzZXJzEoYBCgdHZXRVc2VyEhwubWFsbC51c2VyLnYxLkdldFVzZXJSZXF1ZXN0Gh0ubWFsbC51c2VyLnYxLkdldFVzZXJSZXNwb25zZSI+irUYHwgEEgVzdGFmZhIFYWRtaW4gATAFOgl1c2VyLnJlYWSC0+STAhUSEy92MS91c2Vycy97dXNlcl9pZH1iBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options, file_mall_user_v1_addresses]);
 
 /**
  * What a user tells about itself.
@@ -277,6 +279,349 @@ export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse, {jsonType: Upd
   messageDesc(file_mall_user_v1_user, 4);
 
 /**
+ * @generated from message mall.user.v1.ExportMeRequest
+ */
+export type ExportMeRequest = Message<"mall.user.v1.ExportMeRequest"> & {
+};
+
+/**
+ * @generated from message mall.user.v1.ExportMeRequest
+ */
+export type ExportMeRequestJson = {
+};
+
+/**
+ * Describes the message mall.user.v1.ExportMeRequest.
+ * Use `create(ExportMeRequestSchema)` to create a new message.
+ */
+export const ExportMeRequestSchema: GenMessage<ExportMeRequest, {jsonType: ExportMeRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 5);
+
+/**
+ * @generated from message mall.user.v1.ExportMeResponse
+ */
+export type ExportMeResponse = Message<"mall.user.v1.ExportMeResponse"> & {
+  /**
+   * What is known about the caller.
+   *
+   * @generated from field: mall.user.v1.Export export = 1;
+   */
+  export?: Export | undefined;
+};
+
+/**
+ * @generated from message mall.user.v1.ExportMeResponse
+ */
+export type ExportMeResponseJson = {
+  /**
+   * What is known about the caller.
+   *
+   * @generated from field: mall.user.v1.Export export = 1;
+   */
+  export?: ExportJson;
+};
+
+/**
+ * Describes the message mall.user.v1.ExportMeResponse.
+ * Use `create(ExportMeResponseSchema)` to create a new message.
+ */
+export const ExportMeResponseSchema: GenMessage<ExportMeResponse, {jsonType: ExportMeResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 6);
+
+/**
+ * What account and profile hold about a user.
+ *
+ * @generated from message mall.user.v1.Export
+ */
+export type Export = Message<"mall.user.v1.Export"> & {
+  /**
+   * The profile.
+   *
+   * @generated from field: mall.user.v1.Profile profile = 1;
+   */
+  profile?: Profile | undefined;
+
+  /**
+   * Roles of the account.
+   *
+   * @generated from field: repeated string roles = 2;
+   */
+  roles: string[];
+
+  /**
+   * When the account was made.
+   *
+   * @generated from field: google.protobuf.Timestamp registered_at = 3;
+   */
+  registeredAt?: Timestamp | undefined;
+
+  /**
+   * The saved addresses.
+   *
+   * @generated from field: repeated mall.user.v1.SavedAddress addresses = 4;
+   */
+  addresses: SavedAddress[];
+
+  /**
+   * When this was put together.
+   *
+   * @generated from field: google.protobuf.Timestamp exported_at = 5;
+   */
+  exportedAt?: Timestamp | undefined;
+};
+
+/**
+ * What account and profile hold about a user.
+ *
+ * @generated from message mall.user.v1.Export
+ */
+export type ExportJson = {
+  /**
+   * The profile.
+   *
+   * @generated from field: mall.user.v1.Profile profile = 1;
+   */
+  profile?: ProfileJson;
+
+  /**
+   * Roles of the account.
+   *
+   * @generated from field: repeated string roles = 2;
+   */
+  roles?: string[];
+
+  /**
+   * When the account was made.
+   *
+   * @generated from field: google.protobuf.Timestamp registered_at = 3;
+   */
+  registeredAt?: TimestampJson;
+
+  /**
+   * The saved addresses.
+   *
+   * @generated from field: repeated mall.user.v1.SavedAddress addresses = 4;
+   */
+  addresses?: SavedAddressJson[];
+
+  /**
+   * When this was put together.
+   *
+   * @generated from field: google.protobuf.Timestamp exported_at = 5;
+   */
+  exportedAt?: TimestampJson;
+};
+
+/**
+ * Describes the message mall.user.v1.Export.
+ * Use `create(ExportSchema)` to create a new message.
+ */
+export const ExportSchema: GenMessage<Export, {jsonType: ExportJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 7);
+
+/**
+ * @generated from message mall.user.v1.DeleteMeRequest
+ */
+export type DeleteMeRequest = Message<"mall.user.v1.DeleteMeRequest"> & {
+  /**
+   * The account's password, once more.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * @generated from message mall.user.v1.DeleteMeRequest
+ */
+export type DeleteMeRequestJson = {
+  /**
+   * The account's password, once more.
+   *
+   * @generated from field: string password = 1;
+   */
+  password?: string;
+};
+
+/**
+ * Describes the message mall.user.v1.DeleteMeRequest.
+ * Use `create(DeleteMeRequestSchema)` to create a new message.
+ */
+export const DeleteMeRequestSchema: GenMessage<DeleteMeRequest, {jsonType: DeleteMeRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 8);
+
+/**
+ * @generated from message mall.user.v1.DeleteMeResponse
+ */
+export type DeleteMeResponse = Message<"mall.user.v1.DeleteMeResponse"> & {
+};
+
+/**
+ * @generated from message mall.user.v1.DeleteMeResponse
+ */
+export type DeleteMeResponseJson = {
+};
+
+/**
+ * Describes the message mall.user.v1.DeleteMeResponse.
+ * Use `create(DeleteMeResponseSchema)` to create a new message.
+ */
+export const DeleteMeResponseSchema: GenMessage<DeleteMeResponse, {jsonType: DeleteMeResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 9);
+
+/**
+ * @generated from message mall.user.v1.ListUsersRequest
+ */
+export type ListUsersRequest = Message<"mall.user.v1.ListUsersRequest"> & {
+  /**
+   * Users a page, 1 to 100; 20 when absent.
+   *
+   * @generated from field: optional int32 page_size = 1;
+   */
+  pageSize?: number | undefined;
+
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * @generated from message mall.user.v1.ListUsersRequest
+ */
+export type ListUsersRequestJson = {
+  /**
+   * Users a page, 1 to 100; 20 when absent.
+   *
+   * @generated from field: optional int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * nextPageToken of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message mall.user.v1.ListUsersRequest.
+ * Use `create(ListUsersRequestSchema)` to create a new message.
+ */
+export const ListUsersRequestSchema: GenMessage<ListUsersRequest, {jsonType: ListUsersRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 10);
+
+/**
+ * @generated from message mall.user.v1.ListUsersResponse
+ */
+export type ListUsersResponse = Message<"mall.user.v1.ListUsersResponse"> & {
+  /**
+   * The users of this page, newest first.
+   *
+   * @generated from field: repeated mall.user.v1.Profile users = 1;
+   */
+  users: Profile[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * @generated from message mall.user.v1.ListUsersResponse
+ */
+export type ListUsersResponseJson = {
+  /**
+   * The users of this page, newest first.
+   *
+   * @generated from field: repeated mall.user.v1.Profile users = 1;
+   */
+  users?: ProfileJson[];
+
+  /**
+   * Token of the next page; empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message mall.user.v1.ListUsersResponse.
+ * Use `create(ListUsersResponseSchema)` to create a new message.
+ */
+export const ListUsersResponseSchema: GenMessage<ListUsersResponse, {jsonType: ListUsersResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 11);
+
+/**
+ * @generated from message mall.user.v1.GetUserRequest
+ */
+export type GetUserRequest = Message<"mall.user.v1.GetUserRequest"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * @generated from message mall.user.v1.GetUserRequest
+ */
+export type GetUserRequestJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+};
+
+/**
+ * Describes the message mall.user.v1.GetUserRequest.
+ * Use `create(GetUserRequestSchema)` to create a new message.
+ */
+export const GetUserRequestSchema: GenMessage<GetUserRequest, {jsonType: GetUserRequestJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 12);
+
+/**
+ * @generated from message mall.user.v1.GetUserResponse
+ */
+export type GetUserResponse = Message<"mall.user.v1.GetUserResponse"> & {
+  /**
+   * The user.
+   *
+   * @generated from field: mall.user.v1.Profile user = 1;
+   */
+  user?: Profile | undefined;
+};
+
+/**
+ * @generated from message mall.user.v1.GetUserResponse
+ */
+export type GetUserResponseJson = {
+  /**
+   * The user.
+   *
+   * @generated from field: mall.user.v1.Profile user = 1;
+   */
+  user?: ProfileJson;
+};
+
+/**
+ * Describes the message mall.user.v1.GetUserResponse.
+ * Use `create(GetUserResponseSchema)` to create a new message.
+ */
+export const GetUserResponseSchema: GenMessage<GetUserResponse, {jsonType: GetUserResponseJson}> = /*@__PURE__*/
+  messageDesc(file_mall_user_v1_user, 13);
+
+/**
  * Profiles of signed-in users.
  *
  * @generated from service mall.user.v1.UserService
@@ -301,6 +646,47 @@ export const UserService: GenService<{
     methodKind: "unary";
     input: typeof UpdateMeRequestSchema;
     output: typeof UpdateMeResponseSchema;
+  },
+  /**
+   * Everything that the account and the profile hold about the caller. Orders are at ListOrders.
+   *
+   * @generated from rpc mall.user.v1.UserService.ExportMe
+   */
+  exportMe: {
+    methodKind: "unary";
+    input: typeof ExportMeRequestSchema;
+    output: typeof ExportMeResponseSchema;
+  },
+  /**
+   * Deletes the caller's account, profile and addresses for good and ends all sessions. Orders stay, as the law asks
+   * for.
+   *
+   * @generated from rpc mall.user.v1.UserService.DeleteMe
+   */
+  deleteMe: {
+    methodKind: "unary";
+    input: typeof DeleteMeRequestSchema;
+    output: typeof DeleteMeResponseSchema;
+  },
+  /**
+   * Lists the users, newest first.
+   *
+   * @generated from rpc mall.user.v1.UserService.ListUsers
+   */
+  listUsers: {
+    methodKind: "unary";
+    input: typeof ListUsersRequestSchema;
+    output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * Reads one user.
+   *
+   * @generated from rpc mall.user.v1.UserService.GetUser
+   */
+  getUser: {
+    methodKind: "unary";
+    input: typeof GetUserRequestSchema;
+    output: typeof GetUserResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mall_user_v1_user, 0);
