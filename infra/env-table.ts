@@ -7,7 +7,7 @@ import { orderEnv } from "@mall/order/env";
 import { paymentEnv } from "@mall/payment/env";
 import { productEnv } from "@mall/product/env";
 import { userEnv } from "@mall/user/env";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** Variables that the hosts read before any service is built. */
 const hostRows: [string, string, string, string][] = [

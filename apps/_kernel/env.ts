@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { masterKeysOf } from "./crypto/derive";
 
 /** Raw environment: process.env on Bun, the bindings of type string on Workers. */

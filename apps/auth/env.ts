@@ -1,5 +1,5 @@
 import { baseEnv } from "@mall/kernel/env";
-import { z } from "zod";
+import * as z from "zod";
 
 const daySeconds = 86_400;
 

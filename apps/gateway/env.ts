@@ -1,5 +1,5 @@
 import { baseEnv } from "@mall/kernel/env";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Environment of the gateway. */
 export const gatewayEnv = baseEnv.extend({

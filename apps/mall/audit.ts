@@ -4,7 +4,7 @@ import { type AuditEvent, type AuditFilter, listAudit } from "@mall/kernel/audit
 import { auditHead, verifyAudit } from "@mall/kernel/audit/verify";
 import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
-import { z } from "zod";
+import * as z from "zod";
 import type { Mall } from "./mall";
 import { serviceOf, UsageError } from "./usage";
 

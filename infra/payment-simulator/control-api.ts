@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ApiError } from "./api-error";
 import type { LedgerPage } from "./control-contract";
 import * as schemas from "./control-schemas";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { NewRule, Redelivery, WebhookSettings } from "./control-contract";
 import { operationNames } from "./operation";
 
