@@ -24,13 +24,13 @@ import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
 import { healthRoutes, problemAnswers, type Readiness } from "./http";
+import { type Id, idGenerator, type NewId } from "./id";
 import { idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
 import type { ClearTable } from "./personal/clear-rows";
-import { type DataKeys, dataKeysOf } from "./personal/data-keys";
 import { type Personal, personalData } from "./personal/personal";
 import { type DataKeyWork, dataKeyWork } from "./personal/work";
 import { cachedPolicy, type LoadPolicy, ownPolicy, policyTimeoutMs } from "./policy/source";
@@ -207,6 +207,8 @@ export interface AppParts {
   clear?: readonly ClearTable[];
   /** Seals by the newest master key what the service itself has sealed by one, beside its data keys. */
   reseal?: () => Promise<void>;
+  /** Deletes what the service holds about a subject beside what is sealed with its key, when that is destroyed by command. */
+  forget?: (tx: Tx, subject: Id) => Promise<void>;
   /** What the service itself has to do from time to time. */
   sweep?: () => Promise<void>;
   /** Sheds calls that are too many, before they have cost anything. */

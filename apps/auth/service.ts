@@ -3,8 +3,10 @@ import openapi from "@mall/gen/openapi/auth.json";
 import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
+import type { Id } from "@mall/kernel/id";
 import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
+import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
@@ -60,6 +62,9 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
+    forget: async (tx, subject) => {
+      if (subject.startsWith("usr_")) await eraseAccount(deps)(tx, subject as Id<"usr">);
+    },
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
     implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps)],
