@@ -265,7 +265,7 @@ test("a service with the master key of another mall neither starts nor is ready"
   const stranger = createUserService({
     ...{ db: mall.db, clock: mall.clock, background: () => {} },
     env: { MALL_ENV: "test", LOG_LEVEL: "silent", MALL_MASTER_KEY: "the master key of some other mall" },
-    registry: { fetch: () => fetch, transport: () => mall.app.rpc.transport },
+    registry: { fetch: () => (request) => fetch(request), transport: () => mall.app.rpc.transport },
   });
   await expect(stranger.start()).rejects.toThrow("MALL_MASTER_KEY is not the key that the user service");
   const response = await stranger.fetch(new Request("http://user/readyz"));
