@@ -3,7 +3,6 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Client, Interceptor } from "@connectrpc/connect";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
-import { sql } from "drizzle-orm";
 import { Hono } from "hono";
 import { type Audit, auditSeal, createAudit } from "./audit/record";
 import { auditRefusals } from "./audit/refusal";
@@ -23,7 +22,8 @@ import { type Seal, sealer } from "./crypto/seal";
 import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
-import { healthRoutes, problemAnswers, type Readiness } from "./http";
+import { readiness } from "./health";
+import { healthRoutes, problemAnswers } from "./http";
 import { type Id, idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
@@ -223,23 +223,6 @@ export interface AuthSources {
   apiKey: AskApiKey;
 }
 
-/** Whether the database answers, is migrated, and is sealed with our master key. */
-async function readiness(kernel: Kernel, migrations: number): Promise<Readiness> {
-  try {
-    const rows = await kernel.db.orm.execute<{ n: number }>(
-      sql`select count(*)::int as n from migrations.${sql.identifier(kernel.name)}`,
-    );
-    const pending = migrations - Number(rows[0]!.n);
-    if (pending > 0) return { ready: false, checks: { database: "ok", migrations: `${pending} pending` } };
-    const hasKey = await kernel.dataKeys.verify(kernel.db).catch(() => false);
-    const checks = { database: "ok", migrations: "ok", masterKey: hasKey ? "ok" : "wrong" };
-    return { ready: hasKey, checks };
-  } catch (error) {
-    kernel.log("warn", "not ready", errorFields(error));
-    return { ready: false, checks: { database: "unavailable" } };
-  }
-}
-
 /** Routes and inbox of a service: every way that events come in. */
 function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): Inbox {
   const { name, db, clock, log } = kernel;
@@ -291,18 +274,19 @@ function gateSources({ client, clock, log, resources }: Kernel, own: AuthSources
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
 export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const { resources, log } = kernel;
-  const verifyAccessToken = accessTokenVerifier(
-    (request) => resources.registry.fetch("auth")(request),
+  const tokens = accessTokenVerifier(
+    (request) => resources.registry.fetch("auth")(request, { isRepeatable: true }),
     kernel.clock,
   );
+  const sources = gateSources(kernel, parts.sources);
   const rpc = createRpcServer({
     implementations: parts.implementations,
     gate: requestGate({
-      verifyAccessToken,
+      verifyAccessToken: tokens.verify,
       serviceTokens: kernel.serviceTokens,
       clock: kernel.clock,
       audit: kernel.audit,
-      ...gateSources(kernel, parts.sources),
+      ...sources,
     }),
     interceptors: [
       validation,
@@ -313,7 +297,9 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     log,
   });
   const app = new Hono();
-  healthRoutes(app, () => readiness(kernel, parts.migrations));
+  // auth itself has what all others need of it
+  const identity = parts.sources ? undefined : { policy: sources.policy, hasKeys: tokens.hasKeys };
+  healthRoutes(app, () => readiness(kernel, parts.migrations, identity));
   app.get("/openapi.json", (c) => c.json(parts.openapi));
   parts.routes?.(app);
   const inbox = receiving(app, kernel, parts.consumers ?? []);
