@@ -19,6 +19,7 @@ import { localRoute, qstashRoutes } from "./bus/routes";
 import { qstashSettings } from "./bus/settings";
 import { type DerivedSecrets, derivedSecrets } from "./crypto/derive";
 import { type Seal, sealer } from "./crypto/seal";
+import { uncancelled } from "./db/cancellation";
 import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
@@ -151,7 +152,8 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
   const dirty = new WeakMap<Tx, Set<ServiceName>>();
   const relay = createRelay({ db: resources.db, outbox, bus, clock, log, backoffMs: env.EVENT_BACKOFF_MS });
   const db = announcing(resources.db, dirty, (listeners) => {
-    resources.background(relay(listeners).catch((error) => log("error", "relay failed", errorFields(error))));
+    const relayed = uncancelled(() => relay(listeners));
+    resources.background(relayed.catch((error) => log("error", "relay failed", errorFields(error))));
   });
   return {
     name,
@@ -254,8 +256,9 @@ function gateSources({ client, clock, log, resources }: Kernel, own: AuthSources
   const [policies, keys] = [client(PolicyService), client(ApiKeyService)];
   const options = { timeoutMs: policyTimeoutMs };
   // for no request: it must not fail with the token or the deadline of one
+  const forNone = <T>(run: () => T): T => uncancelled(() => currentRequest.run(undefined, run));
   const load: LoadPolicy = ({ revision, revocationsAt }) =>
-    currentRequest.run(undefined, () =>
+    forNone(() =>
       policies.getPolicy(
         {
           knownRevision: revision,
@@ -264,7 +267,7 @@ function gateSources({ client, clock, log, resources }: Kernel, own: AuthSources
         options,
       ),
     );
-  const ask: AskApiKey = (key) => currentRequest.run(undefined, () => keys.verifyApiKey({ key }, options));
+  const ask: AskApiKey = (key) => forNone(() => keys.verifyApiKey({ key }, options));
   return {
     policy: cachedPolicy({ load, clock, background: resources.background, log }),
     verifyApiKey: apiKeyVerifier(ask, clock),
