@@ -106,6 +106,10 @@ export const reasons = {
     "More than this mall takes at once; nothing was done, try again after Retry-After.",
   ],
   CHECKOUT_INTERRUPTED: ["unavailable", "It took too long and was undone; try again."],
+  DEADLINE_EXCEEDED: [
+    "deadline_exceeded",
+    "No answer came within Connect-Timeout-Ms, or within 30 s where that is not sent; whether it was done is not known.",
+  ],
   SERVICE_UNAVAILABLE: ["unavailable", "The service cannot be reached."],
   DATABASE_UNAVAILABLE: ["unavailable", "The database cannot take the request at the moment."],
   AUTH_UNAVAILABLE: ["unavailable", "Tokens or permissions cannot be checked at the moment."],
@@ -213,8 +217,7 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
     ...new Set([
       ...found,
       ...(ownReasons[method.name] ?? []),
-      "SERVICE_UNAVAILABLE",
-      "DATABASE_UNAVAILABLE",
+      ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"],
     ] as Reason[]),
   ];
 }

@@ -2,7 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
-import { staticRegistry } from "@mall/kernel/registry/http";
+import { staticRegistry } from "@mall/kernel/registry/static";
 import { clientOf } from "@mall/kernel/rpc/client";
 import { type CallerName, serviceNames } from "@mall/kernel/topology";
 import type { Identity } from "./browser";

@@ -29,12 +29,15 @@ import {
   type UniversalHandler,
 } from "@connectrpc/connect/protocol";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
+import { cancellable, uncancelled } from "../db/cancellation";
 import { databaseFault } from "../db/client";
 import { fault, faultInfo, invalid } from "../fault";
 import { errorFields, type Log } from "../log";
 import { readBody } from "./body";
 import { currentRequest, requestKey } from "./context";
 import { bodyBytesMaxOf, limits } from "./limits";
+import { policyOf } from "./policy";
 import { explainJson } from "./validate";
 
 /** One proto service with its implementation. */
@@ -103,18 +106,31 @@ function classify(thrown: unknown, method: DescMethod, log: Log): ConnectError {
   );
 }
 
+/**
+ * Runs a call as long as somebody waits for it. One that asks for a key runs to its end all the same: its answer is
+ * kept, and the caller will ask for it again.
+ */
+function forCaller<T>(method: DescMethod, signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  const idempotency = policyOf(method)?.idempotency;
+  if (idempotency === Idempotency.KEY_REQUIRED) return uncancelled(run);
+  return cancellable(signal, { refusesNext: idempotency === Idempotency.SAFE }, run);
+}
+
 const contextual =
   (log: Log): Interceptor =>
   (next) =>
   (request) => {
     const context = request.contextValues.get(requestKey);
+    const { method, signal } = request;
     return currentRequest.run(context, async () => {
       try {
-        const response = await next(request);
+        const response = await forCaller(method, signal, () => next(request));
         response.header.set("x-request-id", context.requestId);
         return response;
       } catch (error) {
-        throw classify(error, request.method, log);
+        // what was cancelled is no error of its own
+        if (signal.aborted) throw ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
+        throw classify(error, method, log);
       }
     });
   };
