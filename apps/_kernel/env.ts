@@ -68,6 +68,14 @@ export const baseEnv = z.object({
     .string()
     .default("")
     .describe("Origin at which other processes reach this one; the machine's first address when empty."),
+  TLS_CA: z
+    .string()
+    .default("")
+    .describe(
+      "File with the authorities (PEM) whose certificates other processes are believed by; with the next two, turns on mutual TLS (not on Workers).",
+    ),
+  TLS_CERT: z.string().default("").describe("File with the certificate of this service."),
+  TLS_KEY: z.string().default("").describe("File with its private key, which nobody else may read."),
   CALLS_IN_FLIGHT_MAX: z.coerce
     .number()
     .int()

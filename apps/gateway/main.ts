@@ -3,12 +3,14 @@ import { onShutdown, portsOf, processRegistry, serveGrpc, serveHttp } from "@mal
 import { docsAsset } from "@mall/kernel/host/docs-assets";
 import { drainable, endGently } from "@mall/kernel/host/drain";
 import { jsonLog } from "@mall/kernel/log";
+import { ownCredentials } from "@mall/kernel/mtls/settings";
 import { gatewayPort } from "@mall/kernel/topology";
 import { createGateway } from "./service";
 
 const env = parseEnv(baseEnv, process.env);
 const log = jsonLog("gateway", env.LOG_LEVEL);
-const { discovery, registry } = await processRegistry(env, process.env, log);
+const live = ownCredentials(env, "gateway", log);
+const { discovery, registry, close } = await processRegistry(env, process.env, log, live);
 const ready = async () => {
   const isKnowing = discovery.isKnowing();
   return { ready: isKnowing, checks: { registry: isKnowing ? "ok" : "unavailable" } };
@@ -23,6 +25,6 @@ onShutdown(() =>
   endGently({
     ...{ drain, log, graceSeconds: env.DRAIN_SECONDS },
     servers: [() => http.stop(), grpc.stop],
-    close: async () => discovery.close(),
+    close: async () => close(),
   }),
 );

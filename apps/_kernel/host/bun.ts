@@ -1,7 +1,5 @@
-import { createServer, type ServerHttp2Session } from "node:http2";
-import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { getRequestListener } from "@hono/node-server";
+import { createServer } from "node:http2";
+import type { ConnectRouter } from "@connectrpc/connect";
 import type { MallApp, Resources } from "../app";
 import type { EventBus } from "../bus/port";
 import { rabbitmqBus } from "../bus/rabbitmq";
@@ -9,16 +7,23 @@ import { rabbitmqUrl } from "../bus/settings";
 import { within } from "../concurrency";
 import { openDb } from "../db/client";
 import { type BaseEnv, baseEnv, type EnvSource, parseEnv } from "../env";
+import { fault } from "../fault";
 import { errorFields, jsonLog, type Log } from "../log";
+import { mtlsDial } from "../mtls/dial";
+import type { LiveCredentials } from "../mtls/live";
+import { serveMtls } from "../mtls/server";
+import { ownCredentials } from "../mtls/settings";
+import { problemResponse } from "../problem";
 import { fetchDial } from "../registry/dial";
 import type { Registry } from "../registry/port";
 import { keepPresent } from "../registry/presence";
 import { remoteRegistry } from "../registry/remote";
 import { discoveryOf, ownInstance } from "../registry/settings";
-import { addressKey } from "../rpc/context";
 import { limits } from "../rpc/limits";
+import { requestIdOf } from "../rpc/request-id";
 import { type ServiceName, services } from "../topology";
 import { drainable, endGently, type Fetch } from "./drain";
+import { fetchHandler, type Listening, listening, rpcHandler } from "./http2";
 
 /** The bus of a process where that takes more than fetch; opens no connection before it is used. */
 export function hostBus(env: EnvSource): EventBus | undefined {
@@ -81,45 +86,12 @@ export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
 }
 
 /** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
-export function serveGrpc(
+export const serveGrpc = (
   routes: (router: ConnectRouter) => void,
   fallback: Fetch,
   port: number,
   hostname = "0.0.0.0",
-) {
-  // Bun.serve refuses the Response that the listener would put in the place of the global one
-  const listener = getRequestListener(
-    (request, { incoming }) => fallback(request, incoming.socket.remoteAddress),
-    { overrideGlobalObjects: false },
-  );
-  const handler = connectNodeAdapter({
-    routes,
-    fallback: listener as never,
-    contextValues: (request) => createContextValues().set(addressKey, request.socket.remoteAddress),
-  });
-  const server = createServer(handler);
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
-  });
-  /** Tells each client to come no more; resolves when the last call on its connection has been answered. */
-  const stop = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      for (const session of sessions) session.close();
-    });
-  return new Promise<{ port: number; stop(): Promise<void> }>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, hostname, () => {
-      const address = server.address();
-      resolve({
-        port: typeof address === "object" && address ? address.port : port,
-        stop,
-      });
-    });
-  });
-}
+): Promise<Listening> => listening(createServer(rpcHandler(routes, fetchHandler(fallback))), port, hostname);
 
 /**
  * Does the duties of each app every `intervalMs`, none twice at once; one that takes long holds up no other. Returns a
@@ -161,11 +133,38 @@ export function portsOf(env: EnvSource, fallback: number): { port: number; grpcP
   return { port, grpcPort: Number(env.GRPC_PORT ?? port + 1000) };
 }
 
-/** The registry of a process, as its environment says, and whether it knows where anybody is. */
-export async function processRegistry(env: BaseEnv, source: EnvSource, log: Log) {
+/** How a process reaches the others: the registry that its environment says, over mutual TLS where it has credentials. */
+export async function processRegistry(env: BaseEnv, source: EnvSource, log: Log, live?: LiveCredentials) {
   const discovery = await discoveryOf(env, source, log);
-  const registry = remoteRegistry({ discovery, dial: fetchDial, inFlightMax: env.CALLS_IN_FLIGHT_MAX });
-  return { discovery, registry };
+  const mtls = live && mtlsDial(live, () => new Date());
+  const dial = mtls?.dial ?? fetchDial;
+  const registry = remoteRegistry({ discovery, dial, inFlightMax: env.CALLS_IN_FLIGHT_MAX });
+  const close = () => {
+    discovery.close();
+    mtls?.close();
+    live?.stop();
+  };
+  return { discovery, registry, close };
+}
+
+/** What a port without TLS has for others when mutual TLS is on: whether this process lives and is ready. */
+const probesOnly =
+  (fetch: Fetch): Fetch =>
+  async (request, address) => {
+    if (["/livez", "/readyz"].includes(new URL(request.url).pathname)) return fetch(request, address);
+    const detail = "This service is served with mutual TLS only, on its other port.";
+    return problemResponse(fault("not_found", "ROUTE_NOT_FOUND", detail), requestIdOf(request.headers));
+  };
+
+/** The two ports of a service: HTTP/1.1 and gRPC, or probes and everything with mutual TLS. */
+async function servePorts(app: MallApp, fetch: Fetch, source: EnvSource, log: Log, live?: LiveCredentials) {
+  const { port, grpcPort } = portsOf(source, services[app.name].port);
+  const { routes } = app.rpc;
+  const http = serveHttp(live ? probesOnly(fetch) : fetch, port);
+  const grpc = live
+    ? await serveMtls({ routes, fetch, live, clock: () => new Date(), port: grpcPort, log })
+    : await serveGrpc(routes, fetch, grpcPort);
+  return { port, grpcPort, stops: [() => http.stop(), grpc.stop] };
 }
 
 /** Whether a fetch answers that it is ready. */
@@ -183,27 +182,24 @@ export async function serveService(
   const source: EnvSource = process.env;
   const env = parseEnv(baseEnv, source);
   const log = jsonLog(name, env.LOG_LEVEL);
-  const { discovery, registry } = await processRegistry(env, source, log);
+  const live = ownCredentials(env, name, log);
+  const { discovery, registry, close: leaveNetwork } = await processRegistry(env, source, log, live);
   const resources = bunResources(name, source, registry, hostBus(source));
   const app = create(resources);
   await app.start();
-  const { port, grpcPort } = portsOf(source, services[name].port);
   const drain = drainable(app.fetch);
-  const http = serveHttp(drain.fetch, port);
-  const grpc = await serveGrpc(app.rpc.routes, drain.fetch, grpcPort);
+  const { port, grpcPort, stops } = await servePorts(app, drain.fetch, source, log, live);
   await app.listen();
   const stopSweeps = startSweeps([app], env.SWEEP_INTERVAL_MS, log);
-  const instance = ownInstance(env, port);
+  const instance = ownInstance(env, live ? grpcPort : port);
   const isReady = () => isReadyAt(drain.fetch);
   const presence = keepPresent({ discovery, service: name, instance, isReady, log });
   log("info", "listening", { port, grpcPort, instance: instance.id });
   const close = async () => {
     stopSweeps();
     await resources.close();
-    discovery.close();
+    leaveNetwork();
   };
-  const servers = [() => http.stop(), grpc.stop];
-  onShutdown(() =>
-    endGently({ drain, graceSeconds: env.DRAIN_SECONDS, leave: presence.leave, servers, close, log }),
-  );
+  const { leave } = presence;
+  onShutdown(() => endGently({ drain, graceSeconds: env.DRAIN_SECONDS, leave, servers: stops, close, log }));
 }

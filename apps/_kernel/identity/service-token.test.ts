@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { faultInfo } from "../fault";
 import { testClock } from "../testing/harness";
+import type { CallerName } from "../topology";
+import { currentPeer } from "./peer";
 import { serviceTokens } from "./service-token";
 
 const master = "a master key of at least thirty-two characters";
@@ -27,6 +29,16 @@ describe("a service token", () => {
     expect(await cart.callerOf(token)).toBe("checkout");
     clock.advance(61);
     expect(await reasonOf(cart.callerOf(token))).toBe("UNAUTHENTICATED");
+  });
+
+  test("counts only over a connection with its caller's certificate, also where it was accepted before", async () => {
+    const clock = testClock();
+    const token = await serviceTokens(master, "checkout", clock).tokenFor("cart");
+    const cart = serviceTokens(master, "cart", clock);
+    const over = (peer: CallerName) => currentPeer.run(peer, () => cart.callerOf(token));
+    expect(await over("checkout")).toBe("checkout");
+    expect(await reasonOf(over("gateway"))).toBe("UNAUTHENTICATED");
+    expect(await over("checkout")).toBe("checkout");
   });
 
   test("is accepted while the master key changes, from processes that do not have the new one yet", async () => {

@@ -10,6 +10,7 @@ import {
   services,
   subscriptions,
 } from "../topology";
+import { currentPeer } from "./peer";
 
 const ttlSeconds = 60;
 const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -34,7 +35,8 @@ export interface ServiceTokens {
   tokenFor(callee: ServiceName): Promise<string>;
   /**
    * The caller that a token presented here names. Fault UNAUTHENTICATED: not ours, not for us, too old, or of a
-   * service that neither the call table nor, for events, a subscription lets reach us.
+   * service that neither the call table nor, for events, a subscription lets reach us, or of another service than the
+   * certificate of the connection.
    */
   callerOf(token: string, reaching?: "call" | "event"): Promise<CallerName>;
 }
@@ -59,9 +61,11 @@ export function serviceTokens(
   listeners: Listeners = subscriptions,
 ): ServiceTokens {
   const mayReach = (caller: CallerName, reaching: "call" | "event"): boolean =>
-    reaching === "event"
+    // whoever has another's token still has not its certificate
+    caller === (currentPeer.getStore() ?? caller) &&
+    (reaching === "event"
       ? listensTo(listeners, self, caller)
-      : self in services && mayCall(caller, self as ServiceName);
+      : self in services && mayCall(caller, self as ServiceName));
   const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>[]>();
   const keysOf = async (caller: CallerName) => {
     const seeds = () => deriveKeys(masterKey, `service-token/${caller}`);

@@ -134,8 +134,8 @@ test("a service that hangs takes a bounded part of its callers, and the others n
   const { dial } = world("hangs");
   const registry = remoteRegistry({
     discovery: { instances: (service: string) => [{ id: "0", url: `http://${service}` }] } as never,
-    dial: async (instance, request) =>
-      instance.url === "http://product" ? dial(instance, request) : new Response("cart"),
+    dial: async (instance, request, service) =>
+      instance.url === "http://product" ? dial(instance, request, service) : new Response("cart"),
     inFlightMax: 3,
   });
   const patient = new AbortController();

@@ -82,7 +82,7 @@ export function sender({ service, balancer, dial, onAttempt, random = Math.rando
     const end = peer.begin();
     const sinceMs = performance.now();
     try {
-      const response = await dial(peer.instance, out);
+      const response = await dial(peer.instance, out, service);
       onAttempt?.(service, isRepetition);
       end(response.headers.has(drainingHeader) ? "draining" : "answered");
       return received(response);

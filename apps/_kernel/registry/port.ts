@@ -47,8 +47,8 @@ export interface Outgoing {
   readonly signal: AbortSignal;
 }
 
-/** How to talk to one instance. Rejects with NotSent when nothing of the request has left. */
-export type Dial = (instance: Instance, request: Outgoing) => Promise<Response>;
+/** How to talk to one instance of a service. Rejects with NotSent when the instance has not begun with the request. */
+export type Dial = (instance: Instance, request: Outgoing, service: ServiceName) => Promise<Response>;
 
 /** No connection came about, so another instance may have the request whatever it does. */
 export class NotSent extends Error {}

@@ -26,10 +26,11 @@ async function outgoing(request: Request): Promise<Outgoing> {
 }
 
 const probeOver =
-  (dial: Dial) =>
+  (dial: Dial, service: ServiceName) =>
   async (instance: Instance): Promise<void> => {
     const signal = AbortSignal.timeout(ejection.probeMs);
-    const { ok } = await dial(instance, { method: "GET", path: "/readyz", headers: new Headers(), signal });
+    const request = { method: "GET", path: "/readyz", headers: new Headers(), signal };
+    const { ok } = await dial(instance, request, service);
     if (!ok) throw new Error(`${instance.url} is not ready`);
   };
 
@@ -45,14 +46,18 @@ const overloaded = (service: ServiceName) => () =>
  * service already, so that one that hangs does not take all of this process.
  */
 export function remoteRegistry({ discovery, dial, inFlightMax, onAttempt }: RemoteOptions): Registry {
-  const probe = probeOver(dial);
   return fetchRegistry((service): ServiceFetch => {
     const bulkhead = turnstile(inFlightMax ?? inFlightMaxDefault, {
       waitingMax: 0,
       refuse: overloaded(service),
     });
     const instances = () => discovery.instances(service);
-    const send = sender({ service, balancer: balancer({ instances, probe }), dial, onAttempt });
+    const send = sender({
+      service,
+      balancer: balancer({ instances, probe: probeOver(dial, service) }),
+      dial,
+      onAttempt,
+    });
     return (request, sending) =>
       bulkhead(async () => send(await outgoing(request), sending?.isRepeatable ?? false));
   });

@@ -3,6 +3,7 @@ import { type BaseEnv, type EnvSource, incompleteEnv } from "../env";
 import type { Log } from "../log";
 import type { Discovery, Instance } from "./port";
 import { redisDiscovery } from "./redis";
+import { isSecure, secureOnly } from "./secure";
 import { staticDiscovery } from "./static";
 
 /** How the processes of this environment find each other. Throws Error naming what is not set. */
@@ -18,8 +19,13 @@ function ownAddress(): string {
   return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
 }
 
-/** This process as its neighbours reach it: a new id at each start, ADVERTISED_URL or the machine's own address. */
-export const ownInstance = (env: BaseEnv, port: number): Instance => ({
-  id: crypto.randomUUID(),
-  url: env.ADVERTISED_URL || `http://${ownAddress()}:${port}`,
-});
+/**
+ * This process as its neighbours reach it: a new id at each start, ADVERTISED_URL or the machine's own address. Throws
+ * Error with a sentence when that is in the clear although mutual TLS is on.
+ */
+export function ownInstance(env: BaseEnv, port: number): Instance {
+  const isMutual = env.TLS_CERT !== "";
+  const url = env.ADVERTISED_URL || `${isMutual ? "https" : "http"}://${ownAddress()}:${port}`;
+  if (isMutual && !isSecure(url)) throw incompleteEnv([`ADVERTISED_URL: ${secureOnly}`]);
+  return { id: crypto.randomUUID(), url };
+}

@@ -5,9 +5,11 @@ import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { Actor } from "../identity/actor";
+import { currentPeer } from "../identity/peer";
 import { serviceTokens } from "../identity/service-token";
 import { type Policy, policyCopy } from "../policy/policy";
 import { reasonOf } from "../testing/refusal";
+import type { CallerName } from "../topology";
 import { requestKey } from "./context";
 import { requestGate } from "./gate";
 
@@ -83,5 +85,23 @@ describe("with a policy", () => {
   test("a bearer is a user's token or a machine's key, never both", async () => {
     expect(await pass(getStock, bearer("token"), policyCopy())).toMatchObject({ user, apiKey: undefined });
     expect(await pass(getStock, bearer("mk_key"), policyCopy())).toMatchObject({ user: undefined, apiKey });
+  });
+});
+
+describe("over a connection with the certificate of a service", () => {
+  const over = (peer: CallerName, headers: Record<string, string>) =>
+    reasonOf(currentPeer.run(peer, () => pass(reserveStock, headers)));
+
+  test("a call needs that service's own token", async () => {
+    expect(await over("checkout", await fromCheckout())).toBe("");
+    expect(await over("order", await fromCheckout())).toBe("UNAUTHENTICATED");
+    expect(await over("checkout", {})).toBe("UNAUTHENTICATED");
+  });
+
+  test("what everybody may read needs it, too", async () => {
+    const read = (headers: Record<string, string>) =>
+      reasonOf(currentPeer.run("checkout", () => pass(listProducts, headers)));
+    expect(await read(await fromCheckout())).toBe("");
+    expect(await read({})).toBe("UNAUTHENTICATED");
   });
 });

@@ -6,6 +6,7 @@ import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import { isApiKey, type VerifyApiKey } from "../identity/api-key";
 import { clientIn, type RemoteClient } from "../identity/client";
+import { currentPeer } from "../identity/peer";
 import type { ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
 import { currentRequest, type RequestContext, requestKey, responseKey } from "./context";
@@ -34,6 +35,8 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
   }
   const apiKey = bearer && isApiKey(bearer) ? await deps.verifyApiKey(bearer) : undefined;
   const user = bearer && !apiKey ? await deps.verifyAccessToken(bearer) : undefined;
+  if (currentPeer.getStore() && !serviceToken)
+    throw fault("unauthenticated", "UNAUTHENTICATED", "Beside its certificate a service sends its token.");
   const service = serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined;
   const actor = {
     user,

@@ -1,0 +1,59 @@
+import { expect, test } from "bun:test";
+import { NotSent } from "../registry/port";
+import { newAuthority, newLeaf, testCredentials, testFiles } from "../testing/certificates";
+import { caller, echoServer } from "../testing/mtls";
+
+const authority = await newAuthority();
+const cart = testCredentials(testFiles([authority], await newLeaf(authority, "cart")));
+const order = testCredentials(testFiles([authority], await newLeaf(authority, "order")));
+
+test("a service knows which service calls, and all calls share a connection", async () => {
+  const server = await echoServer(cart);
+  const call = caller(order, "cart", server.url);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => call("/things?a=1")));
+  expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(201));
+  expect(new Set(server.callers)).toEqual(new Set(["order"]));
+  expect(server.sessions.size).toBe(1);
+});
+
+test("bodies of every size arrive whole in both directions", async () => {
+  const server = await echoServer(cart);
+  const call = caller(order, "cart", server.url);
+  for (const bytes of [1, 65_535, 8_000_000]) {
+    const sent = await call("/", { method: "POST", body: new ArrayBuffer(bytes) });
+    expect(await sent.json()).toEqual({ method: "POST", pathname: "/", bytes });
+    const received = await call(`/large?bytes=${bytes}`);
+    expect((await received.arrayBuffer()).byteLength).toBe(bytes);
+  }
+  expect((await call("/empty")).status).toBe(204);
+});
+
+test("whoever goes away is waited for no longer, and the connection stays", async () => {
+  const server = await echoServer(cart);
+  const call = caller(order, "cart", server.url);
+  const gone = call("/?wait=10000", { signal: AbortSignal.timeout(50) });
+  expect(await gone.catch((error) => error.name)).toBe("TimeoutError");
+  expect((await call("/")).status).toBe(201);
+  expect(server.sessions.size).toBe(1);
+});
+
+test("an address without TLS is not talked to", async () => {
+  let asked = 0;
+  const plain = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(`${asked++}`) });
+  const refused = await caller(order, "cart", `http://127.0.0.1:${plain.port}`)().catch((error) => error);
+  await plain.stop(true);
+  expect(refused).toBeInstanceOf(NotSent);
+  expect(asked).toBe(0);
+});
+
+test("a process that ends answers what it has, and takes nothing more", async () => {
+  const server = await echoServer(cart);
+  const call = caller(order, "cart", server.url);
+  await call("/");
+  const slow = call("/?wait=300");
+  await Bun.sleep(100);
+  const stopped = server.stop();
+  expect((await slow).status).toBe(201);
+  await stopped;
+  expect(await call("/").catch((error) => error)).toBeInstanceOf(NotSent);
+});
