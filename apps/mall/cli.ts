@@ -9,6 +9,7 @@ import { asCommand } from "@mall/kernel/rpc/context";
 import { serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
 import { audit } from "./audit";
+import { certsCommand } from "./certs";
 import { dataKeysCommand } from "./data-keys";
 import { commandDatabase } from "./database";
 import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
@@ -33,6 +34,10 @@ const usage = `usage: mall <command>
   data-keys seal              seal personal data that an older version stored in the clear
   data-keys rotate            wrap all data keys by the newest key of MALL_MASTER_KEY
   data-keys erase <id>        destroy what is personal about a user or an order of a guest, for good
+  certs init [--trust-domain d]   make an authority and a certificate for each service, for mutual TLS
+  certs issue <service …> | list
+  certs rotate [leaves|ca-begin|ca-end]   new certificates, or a new authority in three steps: ca-begin, leaves, ca-end
+             [--hours n] for issued certificates, [--dir d] instead of the folder certs of MALL_DATA_DIR
   dlq list [service]          show events that nobody could handle
   dlq redrive <service> <id|--all>  hand them to their consumers again
   audit list [--service s] [--actor id|kind] [--subject id] [--action a] [--outcome ok|refused]
@@ -85,6 +90,17 @@ async function policy(mall: Mall, args: string[]): Promise<number> {
   if (code === undefined) throw new UsageError(`unknown command: policy ${args.join(" ")}`);
   return code;
 }
+
+/** Five times as long as a process takes to look at its files again. */
+const certificatesSettleMs = 5_000;
+
+const certs = (args: string[], env: EnvSource): Promise<number> =>
+  certsCommand(args, {
+    print: console.log,
+    dataDir: env.MALL_DATA_DIR ?? ".mall",
+    settleMs: certificatesSettleMs,
+    now: () => new Date(),
+  });
 
 /** A page of what was compared, with a line for each difference. */
 interface Compared {
@@ -149,6 +165,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
 async function main(args: string[]): Promise<number> {
   if (args.length === 0) throw new UsageError("a command is needed");
   const env: EnvSource = { LOG_LEVEL: "warn", ...process.env };
+  if (args[0] === "certs") return certs(args.slice(1), env);
   const database = await commandDatabase(env);
   try {
     const owner = env.MIGRATE_DATABASE_URL ?? database.url;

@@ -1,13 +1,20 @@
-import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
+import { baseEnv, type EnvSource, incompleteEnv, parseEnv } from "@mall/kernel/env";
 import { portsOf, serveGrpc, serveHttp, startSweeps } from "@mall/kernel/host/bun";
 import { drainable, endGently } from "@mall/kernel/host/drain";
 import { jsonLog } from "@mall/kernel/log";
+import { tlsFilesOf } from "@mall/kernel/mtls/settings";
 import { gatewayPort } from "@mall/kernel/topology";
 import type { Mall } from "./mall";
 
-/** Serves the whole mall on the gateway's two ports. Rejects with a sentence when the master key is not its data's. */
+/**
+ * Serves the whole mall on the gateway's two ports. Rejects with a sentence when the master key is not its data's, or when
+ * it is told to use mutual TLS.
+ */
 export async function serveMall(mall: Mall, env: EnvSource) {
-  const { LOG_LEVEL, SWEEP_INTERVAL_MS, DRAIN_SECONDS } = parseEnv(baseEnv, env);
+  const parsed = parseEnv(baseEnv, env);
+  const { LOG_LEVEL, SWEEP_INTERVAL_MS, DRAIN_SECONDS } = parsed;
+  if (tlsFilesOf(parsed))
+    throw incompleteEnv(["TLS_CERT: one process has nobody to talk to; set SERVICE, or no TLS_*"]);
   const log = jsonLog("mall", LOG_LEVEL);
   const { port, grpcPort } = portsOf(env, gatewayPort);
   await Promise.all(mall.apps.map((app) => app.start()));

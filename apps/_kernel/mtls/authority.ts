@@ -55,8 +55,20 @@ async function pairOf(certificate: X509Certificate, keys: CryptoKeyPair): Promis
   };
 }
 
+export interface AuthorityOptions extends Lifetime {
+  /** Shown to people. */
+  readonly commonName: string;
+  /** Whose services it issues certificates for; written into it as SPIFFE wants it. */
+  readonly trustDomain: string;
+}
+
 /** A new authority (ECDSA P-256), which signs itself and issues leaves only. */
-export async function createAuthority(commonName: string, { from, to }: Lifetime): Promise<Pair> {
+export async function createAuthority({
+  commonName,
+  trustDomain,
+  from,
+  to,
+}: AuthorityOptions): Promise<Pair> {
   const keys = await newKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
@@ -68,6 +80,7 @@ export async function createAuthority(commonName: string, { from, to }: Lifetime
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      new SubjectAlternativeNameExtension([{ type: "url", value: `spiffe://${trustDomain}` }]),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });

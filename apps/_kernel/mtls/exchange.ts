@@ -7,20 +7,24 @@ import {
 import { NotSent, type Outgoing } from "../registry/port";
 import type { Connection } from "./connection";
 
-/** Headers of HTTP/1.1 that are about a connection; HTTP/2 refuses them. */
-const ofConnection = [
-  "connection",
-  "host",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "transfer-encoding",
-  "upgrade",
+/** Headers of HTTP/1.1 that are about a connection, which HTTP/2 refuses, and what the body itself says. */
+const notPassed = [
+  ...[
+    "connection",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+  ],
+  ...["upgrade", "content-length"],
 ];
 
 function headersOf({ method, path, headers, body }: Outgoing): OutgoingHttpHeaders {
   const sent: OutgoingHttpHeaders = { ":method": method, ":path": path };
-  for (const [name, value] of headers) if (!ofConnection.includes(name)) sent[name] = value;
+  for (const [name, value] of headers) if (!notPassed.includes(name)) sent[name] = value;
   if (body) sent["content-length"] = body.byteLength;
   return sent;
 }

@@ -28,6 +28,28 @@ test("bodies of every size arrive whole in both directions", async () => {
   expect((await call("/empty")).status).toBe(204);
 });
 
+test("what a client may send over HTTP/1.1 passes, so that nobody can make an instance look broken", async () => {
+  const server = await echoServer(cart);
+  const call = caller(order, "cart", server.url);
+  const slow = call("/?wait=500");
+  const ofConnection = {
+    "http2-settings": "AAMAAABk",
+    te: "gzip",
+    trailer: "x",
+    upgrade: "h2c",
+    "keep-alive": "1",
+  };
+  const odd = { expect: "100-continue", "x-empty": "", "x-long": "y".repeat(15_000), "x-latin": "\u00ff" };
+  const many = Object.fromEntries(Array.from({ length: 198 }, (_, i) => [`x-${i}`, "1"]));
+  const headers = [ofConnection, odd, many, { "content-length": "0" }, { "content-length": "77" }];
+  const methods = ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE"];
+  const tries = headers.flatMap((some) => methods.map((method) => ({ method, headers: new Headers(some) })));
+  const answers = await Promise.all(tries.map((more) => call("/any", more)));
+  expect(answers.map(({ status }) => status)).toEqual(tries.map(() => 201));
+  expect((await slow).status).toBe(201);
+  expect(server.sessions.size).toBe(1);
+});
+
 test("whoever goes away is waited for no longer, and the connection stays", async () => {
   const server = await echoServer(cart);
   const call = caller(order, "cart", server.url);

@@ -26,6 +26,8 @@ const refusalLogMs = 1_000;
 const tlsOptions = ({ ca, cert, key }: Credentials) => ({
   ...{ ca, cert, key, requestCert: true, rejectUnauthorized: true },
   minVersion: "TLSv1.3" as const,
+  // what the gateway takes over HTTP/1.1 must pass here, or a client could make instances look broken
+  maxHeaderListPairs: 4_096,
 });
 
 const isGrpc = ({ headers }: Http2ServerRequest): boolean =>

@@ -21,3 +21,10 @@ export function spiffeNameIn(alternativeNames: string | undefined): SpiffeName |
   if (trustDomain === undefined || !Object.hasOwn(calls, name!)) return undefined;
   return { trustDomain, name: name as CallerName };
 }
+
+/** The trust domain that an authority's certificate names; undefined when it names none. */
+export const trustDomainIn = (alternativeNames: string | undefined): string | undefined =>
+  /^URI:spiffe:\/\/([a-z0-9._-]{1,255})$/.exec(alternativeNames ?? "")?.[1];
+
+/** Whether a text can be a trust domain. */
+export const isTrustDomain = (text: string): boolean => /^[a-z0-9._-]{1,255}$/.test(text);

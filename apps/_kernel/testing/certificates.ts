@@ -16,7 +16,7 @@ const hourMs = 3_600_000;
 export const hoursFromNow = (hours: number): Date => new Date(Date.now() + hours * hourMs);
 
 export const newAuthority = (commonName = "Test CA"): Promise<Pair> =>
-  createAuthority(commonName, { from: hoursFromNow(-1), to: hoursFromNow(24) });
+  createAuthority({ commonName, trustDomain, from: hoursFromNow(-1), to: hoursFromNow(24) });
 
 /** A good certificate of a service, or one that differs from it in what is given. */
 export const newLeaf = (authority: Pair, name: CallerName, other: Partial<LeafOptions> = {}): Promise<Pair> =>

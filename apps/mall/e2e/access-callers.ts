@@ -92,18 +92,18 @@ export interface Inside {
  * same database, since one process and workerd show nothing but the gateway.
  */
 export async function inside(): Promise<Inside> {
-  const { services, databaseUrl } = await host();
+  const { services, network, databaseUrl } = await host();
   const built = services
     ? undefined
     : buildMall({ MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: databaseUrl });
-  const fetchOf = (service: ServiceName): ((request: Request) => Promise<Response>) =>
-    built ? built.apps.find(({ name }) => name === service)!.fetch : (request) => fetch(request);
   return {
     async send(service, caller, path, body) {
       const token = await serviceToken(caller, service);
       const headers = { "content-type": "application/json", "x-service-token": token };
       const origin = services?.[service] ?? `http://${service}`;
-      return fetchOf(service)(new Request(`${origin}${path}`, { method: "POST", headers, body }));
+      const request = new Request(`${origin}${path}`, { method: "POST", headers, body });
+      if (network) return network.send(caller, service, request);
+      return built!.apps.find(({ name }) => name === service)!.fetch(request);
     },
     close: async () => built?.close(),
   };

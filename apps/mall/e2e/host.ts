@@ -6,6 +6,7 @@ import { rabbitmqForTests } from "@mall/kernel/testing/rabbitmq";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "../mall";
 import { seedDemo } from "../seed";
+import { type Network, newNetwork } from "./network";
 
 /** A running mall as its clients see it. */
 export interface Host {
@@ -13,8 +14,9 @@ export interface Host {
   url: string;
   /** host:port of gRPC, where the host has it. */
   grpc?: string;
-  /** Origin of each service, where these have addresses of their own. */
+  /** Origin of each service, where these have addresses of their own, and how they are reached there. */
   services?: Readonly<Record<ServiceName, string>>;
+  network?: Network;
   /** Where its mails go. */
   mails: MailSink;
   /** The database it runs on; for what only an operator may do. */
@@ -108,31 +110,33 @@ async function oneProcess(databaseUrl: string, bus: Env): Promise<Started> {
 
 async function manyProcesses(databaseUrl: string, bus: Env): Promise<Started> {
   const names: (ServiceName | "gateway")[] = [...serviceNames, "gateway"];
+  const network = await newNetwork();
   const ports = await freePorts(names.length * 2);
-  const portOf = (name: ServiceName | "gateway") => ports[names.indexOf(name)]!;
-  const grpcPortOf = (name: ServiceName | "gateway") => ports[names.length + names.indexOf(name)]!;
+  const portsOf = (name: ServiceName | "gateway") => ({
+    port: ports[names.indexOf(name)]!,
+    grpcPort: ports[names.length + names.indexOf(name)]!,
+  });
   const services = Object.fromEntries(
-    serviceNames.map((name) => [name, `http://127.0.0.1:${portOf(name)}`]),
+    serviceNames.map((name) => [name, network.originOf(portsOf(name))]),
   ) as Record<ServiceName, string>;
   const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, services[name]]));
+  const gateway = portsOf("gateway");
+  const url = `http://127.0.0.1:${gateway.port}`;
   const children = names.map((name) =>
     spawn(["bun", "apps/mall/start.ts"], {
-      ...urls,
-      ...bus,
-      PUBLIC_URL: `http://127.0.0.1:${portOf("gateway")}`,
-      SERVICE: name,
-      DATABASE_URL: databaseUrl,
-      PORT: String(portOf(name)),
-      GRPC_PORT: String(grpcPortOf(name)),
+      ...{
+        ...urls,
+        ...bus,
+        ...network.envOf(name),
+        PUBLIC_URL: url,
+        SERVICE: name,
+        DATABASE_URL: databaseUrl,
+      },
+      PORT: String(portsOf(name).port),
+      GRPC_PORT: String(portsOf(name).grpcPort),
     }),
   );
-  const host = {
-    url: `http://127.0.0.1:${portOf("gateway")}`,
-    grpc: `127.0.0.1:${grpcPortOf("gateway")}`,
-    services,
-    databaseUrl,
-  };
-  return { host, children };
+  return { host: { url, grpc: `127.0.0.1:${gateway.grpcPort}`, services, network, databaseUrl }, children };
 }
 
 async function edge(databaseUrl: string, bus: Env): Promise<Started> {
