@@ -78,7 +78,8 @@ function notTried(text: string, isWhole: boolean): string[] {
     (bus) =>
       `NOT RUN: events over ${bus}: MALL_HOST=many MALL_BUS=${bus} npm test -- apps/mall/e2e/events.test.ts`,
   );
-  const lines = [...hosted, ...carried];
+  const secured = "NOT RUN: mutual TLS: MALL_HOST=many MALL_MTLS=1 npm test -- apps/mall/e2e";
+  const lines = [...hosted, secured, ...carried];
   return [...new Set(said), ...(isWhole ? lines : [])];
 }
 

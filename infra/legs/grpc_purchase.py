@@ -1,45 +1,15 @@
-"""Buys something over gRPC with the C core: python3 infra/legs/grpc_purchase.py host:port
-
-Messages are made from the descriptors that `buf build` prints, so no generated Python code is needed.
-"""
-import subprocess
+"""Buys something over gRPC with the C core: python3 infra/legs/grpc_purchase.py host:port"""
 import sys
 import uuid
-from pathlib import Path
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-root = Path(__file__).resolve().parents[2]
-buf = root / "node_modules" / ".bin" / "buf"
-image = subprocess.run([str(buf), "build", "-o", "-#format=binpb"], cwd=root, capture_output=True, check=True).stdout
-files = descriptor_pb2.FileDescriptorSet.FromString(image)
-pool = descriptor_pool.DescriptorPool()
-pending = list(files.file)
-while pending:
-    file = next(f for f in pending if all(d not in {p.name for p in pending} for d in f.dependency))
-    pool.Add(file)
-    pending.remove(file)
-
-
-def message(name):
-    descriptor = pool.FindMessageTypeByName(name)
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    return message_factory.MessageFactory(pool).GetPrototype(descriptor)
-
+import mall_contract
 
 channel = grpc.insecure_channel(sys.argv[1])
 
 
-def call(service, method, request=None, metadata=(), timeout=20):
-    package = service.rsplit(".", 1)[0]
-    make = channel.unary_unary(
-        f"/{service}/{method}",
-        request_serializer=lambda m: m.SerializeToString(),
-        response_deserializer=message(f"{package}.{method}Response").FromString,
-    )
-    return make(message(f"{package}.{method}Request")(**(request or {})), metadata=metadata, timeout=timeout)
+def call(service, method, request=None, metadata=()):
+    return mall_contract.call(channel, service, method, request, metadata)
 
 
 def refused(code, *args, **kwargs):

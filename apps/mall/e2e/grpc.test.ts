@@ -103,7 +103,7 @@ describe.skipIf(hostKind === "edge")(`gRPC (${hostKind})`, () => {
   test("buys with the gRPC C core from Python", async () => {
     if (!(await python()))
       return console.warn("SKIPPED: python3-grpcio is not installed, gRPC was not tried from Python");
-    const run = await Bun.$`/usr/bin/python3 infra/legs/grpc_purchase.py ${target}`.quiet().nothrow();
+    const run = await Bun.$`/usr/bin/python3 -B infra/legs/grpc_purchase.py ${target}`.quiet().nothrow();
     expect(run.stderr.toString()).toBe("");
     expect(run.stdout.toString()).toContain("PAID");
   });

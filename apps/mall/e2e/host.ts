@@ -6,7 +6,7 @@ import { rabbitmqForTests } from "@mall/kernel/testing/rabbitmq";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "../mall";
 import { seedDemo } from "../seed";
-import { type Network, newNetwork } from "./network";
+import { type Network, newNetwork, type Ports } from "./network";
 
 /** A running mall as its clients see it. */
 export interface Host {
@@ -17,6 +17,7 @@ export interface Host {
   /** Origin of each service, where these have addresses of their own, and how they are reached there. */
   services?: Readonly<Record<ServiceName, string>>;
   network?: Network;
+  ports?: Readonly<Record<ServiceName, Ports>>;
   /** Where its mails go. */
   mails: MailSink;
   /** The database it runs on; for what only an operator may do. */
@@ -116,9 +117,9 @@ async function manyProcesses(databaseUrl: string, bus: Env): Promise<Started> {
     port: ports[names.indexOf(name)]!,
     grpcPort: ports[names.length + names.indexOf(name)]!,
   });
-  const services = Object.fromEntries(
-    serviceNames.map((name) => [name, network.originOf(portsOf(name))]),
-  ) as Record<ServiceName, string>;
+  const each = <T>(of: (name: ServiceName) => T) =>
+    Object.fromEntries(serviceNames.map((name) => [name, of(name)])) as Record<ServiceName, T>;
+  const services = each((name) => network.originOf(portsOf(name)));
   const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_URL`, services[name]]));
   const gateway = portsOf("gateway");
   const url = `http://127.0.0.1:${gateway.port}`;
@@ -136,7 +137,8 @@ async function manyProcesses(databaseUrl: string, bus: Env): Promise<Started> {
       GRPC_PORT: String(portsOf(name).grpcPort),
     }),
   );
-  return { host: { url, grpc: `127.0.0.1:${gateway.grpcPort}`, services, network, databaseUrl }, children };
+  const grpc = `127.0.0.1:${gateway.grpcPort}`;
+  return { host: { url, grpc, services, network, ports: each(portsOf), databaseUrl }, children };
 }
 
 async function edge(databaseUrl: string, bus: Env): Promise<Started> {

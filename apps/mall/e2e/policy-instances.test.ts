@@ -68,7 +68,7 @@ test.skipIf(hostKind !== "many")(
     await Bun.sleep(1_000);
     expect(await answers(user)).toEqual(["in", "USER_BLOCKED"]);
 
-    await another("auth", port, authUrl);
+    await another("auth", { port, grpcPort }, authUrl);
     // who got no answer asks again now and then only
     for (let tries = 0; tries < 40 && (await answers(user))[1] !== "in"; tries++) await Bun.sleep(250);
     expect(await answers(user)).toEqual(["in", "in"]);
