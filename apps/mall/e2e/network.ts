@@ -6,7 +6,7 @@ import { mtlsDial } from "@mall/kernel/mtls/dial";
 import { liveCredentials } from "@mall/kernel/mtls/live";
 import { atEnd } from "@mall/kernel/testing/cleanup";
 import type { CallerName, ServiceName } from "@mall/kernel/topology";
-import { certificateFolder, certified } from "../certificate-folder";
+import { type CertificateFolder, certificateFolder, certified } from "../certificate-folder";
 
 /** Where a process listens. */
 export interface Ports {
@@ -22,6 +22,8 @@ export interface Network {
   originOf(ports: Ports): string;
   /** Sends a request to a process of a service as the process of a caller would; the token is the request's. */
   send(caller: CallerName, service: ServiceName, request: Request): Promise<Response>;
+  /** Everybody's certificates, which can be changed while the mall runs; undefined without mutual TLS. */
+  certificates?: CertificateFolder;
 }
 
 const plain: Network = {
@@ -50,6 +52,7 @@ async function mutualTls(): Promise<Network> {
     for (const { close } of dials.values()) close();
   });
   return {
+    certificates: folder,
     envOf: (name) => ({ ...folder.files(name) }),
     originOf: ({ grpcPort }) => `https://127.0.0.1:${grpcPort}`,
     async send(caller, service, request) {
