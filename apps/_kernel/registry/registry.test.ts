@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { baseEnv, parseEnv } from "../env";
 import { drainable, type Fetch } from "../host/drain";
+import { atEnd } from "../testing/cleanup";
 import { freePorts } from "../testing/ports";
 import { startRedis, type TestRedis } from "../testing/redis";
 import { type ServiceName, serviceNames } from "../topology";
@@ -120,6 +121,7 @@ if (!redis) {
 } else withRedis(redis);
 
 function withRedis(server: TestRedis): void {
+  atEnd(server.stop);
   const open = (prefix: string) =>
     redisDiscovery({ url: server.url, log, prefix, refreshMs: 20, ttlMs: 1_000 });
   const newPrefix = () => `test-${crypto.randomUUID().slice(0, 8)}`;
