@@ -77,12 +77,12 @@ async function buy(send: Send, town: Town): Promise<void> {
 }
 
 /** Reads of the catalogue, which everybody may do. */
-export function browsing({ productIds, goods, random }: Town): Deed {
+export function browsing({ productIds, random }: Town): Deed {
   const paths = () =>
     random.pick([
       "/v1/products?pageSize=5",
       `/v1/products/${random.pick(productIds)}`,
-      `/v1/inventory/${random.pick(goods).id}`,
+      "/v1/products?pageSize=10&sort=price",
     ]);
   return { name: "browse", share: 50, run: async (send) => void (await send("GET", paths())) };
 }

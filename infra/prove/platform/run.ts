@@ -20,12 +20,14 @@ import { frontDoor } from "./front-door";
 import type { PlatformContext, PlatformProof } from "./proof";
 import { platformProofs } from "./proofs/all";
 
-const usage = `usage: bun run prove platform [--short | --full] [--only <number>[,<number>]] [--seed <text>]`;
+const usage = `usage: bun run prove platform [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--registry static]`;
 
 interface Options {
   form: Form;
   seed: string;
   only: readonly number[];
+  /** By addresses although there is a Redis. */
+  isStatic: boolean;
 }
 
 function readOptions(args: readonly string[]): Options {
@@ -36,10 +38,12 @@ function readOptions(args: readonly string[]): Options {
       full: { type: "boolean", default: false },
       only: { type: "string" },
       seed: { type: "string" },
+      registry: { type: "string" },
     },
   });
   return {
     form: values.full ? "full" : values.short ? "short" : "default",
+    isStatic: values.registry === "static",
     seed: values.seed ?? crypto.randomUUID().slice(0, 8),
     only: values.only ? values.only.split(",").map(Number) : platformProofs.map(({ id }) => id),
   };
@@ -120,27 +124,35 @@ async function prove(proof: PlatformProof, ground: Ground, { form, seed }: Optio
   }
 }
 
+/** REDIS_URL, else Debian's server; none where that is not installed or not wanted. */
+async function registryServer({ isStatic }: Options): Promise<{ url?: string; stop(): Promise<void> }> {
+  const none = { stop: async () => {} };
+  if (isStatic) return none;
+  if (process.env.REDIS_URL) return { ...none, url: process.env.REDIS_URL };
+  const redis = await startRedis();
+  if (redis) return redis;
+  console.log("SKIPPED: redis-server is not installed; the processes find each other by static addresses");
+  return none;
+}
+
 /** Proves what the platform promises. Returns the exit code. */
 export async function provePlatform(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   console.log(`platform, ${options.form} form, seed ${options.seed}`);
-  const redis = process.env.REDIS_URL ? undefined : await startRedis();
-  const redisUrl = process.env.REDIS_URL ?? redis?.url;
-  if (!redisUrl)
-    console.log("SKIPPED: redis-server is not installed; the processes find each other by static addresses");
+  const redis = await registryServer(options);
   const database = await startPostgres();
   const logFolder = mkdtempSync(join(tmpdir(), "mall-platform-logs-"));
   const stop = async () => {
     await database.stop();
-    await redis?.stop();
+    await redis.stop();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => void stop().finally(() => process.exit(130)));
   try {
     const outcomes: Outcome[] = [];
     for (const proof of platformProofs.filter(({ id }) => options.only.includes(id)))
-      outcomes.push(await prove(proof, { database, redisUrl, logFolder }, options));
-    console.log(`\n${table(outcomes)}\n\nregistry ${redisUrl ? "redis" : "static"}, seed ${options.seed}`);
+      outcomes.push(await prove(proof, { database, redisUrl: redis.url, logFolder }, options));
+    console.log(`\n${table(outcomes)}\n\nregistry ${redis.url ? "redis" : "static"}, seed ${options.seed}`);
     const isFine = outcomes.length > 0 && outcomes.every(({ failure }) => failure === "");
     if (isFine) await rm(logFolder, { recursive: true, force: true });
     else console.log(`The logs are in ${logFolder}`);
