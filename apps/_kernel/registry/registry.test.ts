@@ -217,6 +217,12 @@ function withRedis(server: TestRedis): void {
       await expect(discovery.announce("cart", two)).rejects.toThrow();
       expect(seen(discovery)).toBe("one");
       await server.start();
+      const other = { id: "other", url: "http://127.0.0.1:4" };
+      for (let tries = 0; discovery.instances("order").length === 0 && tries < 100; tries++) {
+        await discovery.announce("order", other).catch(() => {});
+        await Bun.sleep(100);
+      }
+      expect([discovery.instances("order"), seen(discovery)]).toEqual([[other], "one"]);
       for (let tries = 0; seen(discovery) !== "two" && tries < 100; tries++) {
         await discovery.announce("cart", two).catch(() => {});
         await Bun.sleep(100);
