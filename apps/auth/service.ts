@@ -10,6 +10,7 @@ import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
+import { postgresConfig } from "./config/postgres";
 import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
@@ -18,6 +19,7 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
+import { configRpc } from "./transport/config-rpc";
 import { emailRpc } from "./transport/email-rpc";
 import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
@@ -28,7 +30,7 @@ import { authRpc } from "./transport/rpc";
 function compose(resources: Resources, passwords: Passwords) {
   const env = parseEnv(authEnv, resources.env);
   const kernel = createKernel("auth", resources, env);
-  const { db, clock, newId, announce, secrets, audit } = kernel;
+  const { db, clock, newId, announce, secrets, audit, settings } = kernel;
   const deps: Deps = {
     db,
     clock,
@@ -36,6 +38,8 @@ function compose(resources: Resources, passwords: Passwords) {
     announce,
     secrets,
     audit,
+    settings,
+    config: postgresConfig(resources.db),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     mailer: mailerOf(env),
@@ -67,7 +71,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     },
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
-    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps)],
+    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps), configRpc(deps)],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
       apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),
