@@ -2,10 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { atEnd } from "./cleanup";
 import { freePorts } from "./ports";
 
-/** A Redis that a test may stop and start. */
+/** A Redis that can be stopped and started. */
 export interface TestRedis {
   url: string;
   /** SIGSTOP: connections stay and nothing is answered. */
@@ -14,6 +13,8 @@ export interface TestRedis {
   /** kill -9; what it held is lost. */
   kill(): Promise<void>;
   start(): Promise<void>;
+  /** Ends it for good. */
+  stop(): Promise<void>;
 }
 
 const isOpen = (port: number): Promise<boolean> =>
@@ -49,15 +50,18 @@ export async function startRedis(): Promise<TestRedis | undefined> {
     child.kill("SIGKILL");
     await child.exited;
   };
-  atEnd(async () => {
-    await kill();
-    await rm(folder, { recursive: true, force: true });
-  });
+  const atExit = () => child.kill("SIGKILL");
+  process.once("exit", atExit);
   return {
     url: `redis://127.0.0.1:${port}`,
     pause: () => child.kill("SIGSTOP"),
     resume: () => child.kill("SIGCONT"),
     kill,
     start,
+    async stop() {
+      process.off("exit", atExit);
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
