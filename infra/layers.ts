@@ -34,7 +34,7 @@ function pathOf(file: string, spec: string): string | undefined {
   const [, name, rest] = /^@mall\/([^/]+)\/(.+)$/.exec(spec) ?? [];
   if (name === undefined) return undefined;
   if (name === "db") return `db/${rest}`;
-  if (name === "gen") return rest!.startsWith("openapi/") ? `gen/${rest}` : `gen/es/${rest}`;
+  if (name === "gen") return /^(?:openapi|client)\//.test(rest!) ? `gen/${rest}` : `gen/es/${rest}`;
   return `apps/${name === "kernel" ? "_kernel" : name}/${rest}`;
 }
 
@@ -72,6 +72,7 @@ function namesOf(file: string, spec: string): string[] {
   if (top === "db") return [`db:${path.slice(3).replace(new RegExp(`\\b${service}\\b`), service && "own")}`];
   if (top !== "gen")
     return [owner === "_kernel" ? `kernel:${rest.join("/")}` : `app:${owner}/${rest.join("/")}`];
+  if (owner === "client") return [`gen:client/${rest[0]}`];
   if (owner === "openapi") return [`gen:openapi/${rest[0] === `${service}.json` ? "own" : rest[0]}`];
   const [scope, packageName, , message] = rest;
   if (scope !== "mall") return [`gen:${rest.join("/")}`];
