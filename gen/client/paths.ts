@@ -2414,27 +2414,7 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: {
-        /** @description Id of the request: the caller's if it was a UUID, else a new one. */
-        "X-Request-Id": string;
-        /** @description Seconds to wait before the next try. */
-        "Retry-After": number;
-        /**
-         * @description Version of the resource, for If-Match.
-         * @example "3"
-         */
-        ETag: string;
-        /**
-         * @description Present when this is the stored answer to the first request with the key.
-         * @example true
-         */
-        "Idempotent-Replayed": string;
-        /**
-         * @description How to sign in.
-         * @example Bearer realm="edgemall"
-         */
-        "WWW-Authenticate": string;
-    };
+    headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -2463,83 +2443,15 @@ export interface operations {
             /** @description The new account. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RegisterResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `EMAIL_TAKEN`: The e-mail address has an account already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `OVERLOADED`: More than this mall takes at once; nothing was done, try again after Retry-After.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2571,84 +2483,15 @@ export interface operations {
             /** @description The account. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LoginResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `INVALID_CREDENTIALS`: The e-mail address or the password is wrong. */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `OVERLOADED`: More than this mall takes at once; nothing was done, try again after Retry-After.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2674,86 +2517,15 @@ export interface operations {
             /** @description The next tokens of the session. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RefreshTokenResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `REFRESH_TOKEN_REUSED`: The refresh token was used before; its session has ended.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2779,90 +2551,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LogoutResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2888,100 +2585,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RequestEmailVerificationResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3007,75 +2619,15 @@ export interface operations {
             /** @description The account. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["VerifyEmailResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `CODE_INVALID`: The code is wrong, was used or has ended; ask for another one.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3101,92 +2653,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RequestEmailChangeResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             *     - `INVALID_CREDENTIALS`: The e-mail address or the password is wrong.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `OVERLOADED`: More than this mall takes at once; nothing was done, try again after Retry-After.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3212,85 +2687,15 @@ export interface operations {
             /** @description The account. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ConfirmEmailChangeResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `CODE_INVALID`: The code is wrong, was used or has ended; ask for another one.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `EMAIL_TAKEN`: The e-mail address has an account already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3316,70 +2721,15 @@ export interface operations {
             /** @description The keys of this page, oldest first; those that ended, too. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListApiKeysResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3405,101 +2755,15 @@ export interface operations {
             /** @description The new key. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CreateApiKeyResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             *     - `SCOPES_EXCEEDED`: A key cannot have permissions that its creator has not; `metadata.scopes` names them.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `API_KEY_LIMIT`: The user has as many keys as one user may have. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3528,100 +2792,15 @@ export interface operations {
             /** @description The key. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RotateApiKeyResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `API_KEY_NOT_FOUND`: The user has no such key, or it has ended. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3645,80 +2824,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RevokeApiKeyResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `API_KEY_NOT_FOUND`: The user has no such key, or it has ended. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3739,70 +2853,15 @@ export interface operations {
             /** @description The policy in force. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DescribePolicyResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3831,100 +2890,15 @@ export interface operations {
             /** @description The role. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SetRoleResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `POLICY_LIMIT`: The policy holds as many of these as it may hold. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3948,80 +2922,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DeleteRoleResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ROLE_NOT_FOUND`: Operators defined no role of this name. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4050,100 +2959,15 @@ export interface operations {
             /** @description The rule. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SetRuleResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `POLICY_LIMIT`: The policy holds as many of these as it may hold. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4167,80 +2991,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DeleteRuleResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `RULE_NOT_FOUND`: There is no rule of this name. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4269,110 +3028,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["BlockUserResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `POLICY_LIMIT`: The policy holds as many of these as it may hold. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4396,80 +3060,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UnblockUserResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `BLOCKED_USER_NOT_FOUND`: The user is not blocked. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4495,70 +3094,15 @@ export interface operations {
             /** @description The users of this page. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListBlockedUsersResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4579,71 +3123,15 @@ export interface operations {
             /** @description The addresses. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListAddressesResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4669,111 +3157,15 @@ export interface operations {
             /** @description The saved address. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CreateAddressResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ADDRESS_LIMIT`: The user keeps as many addresses as one user may keep. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4800,93 +3192,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DeleteAddressResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists.
-             *     - `ADDRESS_NOT_FOUND`: The caller keeps no such address.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4918,114 +3232,15 @@ export interface operations {
             /** @description The changed address. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UpdateAddressResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists.
-             *     - `ADDRESS_NOT_FOUND`: The caller keeps no such address.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5046,81 +3261,15 @@ export interface operations {
             /** @description The profile. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetMeResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5146,92 +3295,15 @@ export interface operations {
             /** @description Done. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DeleteMeResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             *     - `INVALID_CREDENTIALS`: The e-mail address or the password is wrong.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `OVERLOADED`: More than this mall takes at once; nothing was done, try again after Retry-After.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5260,111 +3332,15 @@ export interface operations {
             /** @description The changed profile. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UpdateMeResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5385,80 +3361,15 @@ export interface operations {
             /** @description What is known about the caller. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ExportMeResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ACCOUNT_NOT_FOUND`: The user's account no longer exists. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5484,70 +3395,15 @@ export interface operations {
             /** @description The users of this page, newest first. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListUsersResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5571,81 +3427,15 @@ export interface operations {
             /** @description The user. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetUserResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `USER_NOT_FOUND`: There is no such user. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5671,8 +3461,6 @@ export interface operations {
             /** @description The open cart that the signed-in user had already. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5682,91 +3470,15 @@ export interface operations {
             /** @description The cart. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CreateCartResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5793,81 +3505,15 @@ export interface operations {
             /** @description The cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetCartResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5888,81 +3534,15 @@ export interface operations {
             /** @description The cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetMyCartResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6002,130 +3582,15 @@ export interface operations {
             /** @description The changed cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["AddItemResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's.
-             *     - `VARIANT_NOT_FOUND`: There is no such variant.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             *     - `CART_LIMIT`: The cart has as many lines as a cart may have.
-             *     - `QUANTITY_LIMIT`: The line would hold more units than a line may hold.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6154,105 +3619,15 @@ export interface operations {
             /** @description The changed cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EmptyCartResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6283,105 +3658,15 @@ export interface operations {
             /** @description The changed cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RemoveItemResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6422,128 +3707,15 @@ export interface operations {
             /** @description The changed cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SetItemQuantityResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's.
-             *     - `ITEM_NOT_FOUND`: The cart has no line of this variant.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6572,115 +3744,15 @@ export interface operations {
             /** @description The user's cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ClaimCartResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_LIMIT`: The cart has as many lines as a cart may have.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6714,126 +3786,15 @@ export interface operations {
             /** @description The changed cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ApplyCouponResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             *     - `COUPON_NOT_APPLICABLE`: The coupon is unknown, has ended or is used up.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6862,105 +3823,15 @@ export interface operations {
             /** @description The changed cart. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RemoveCouponResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6989,119 +3860,15 @@ export interface operations {
             /** @description The coupon. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CreateCouponResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `IDEMPOTENCY_KEY_REQUIRED`: The Idempotency-Key header is missing.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `IDEMPOTENCY_KEY_IN_FLIGHT`: The first request with this key is being worked on; wait for Retry-After.
-             *     - `IDEMPOTENCY_ANSWER_LOST`: The request was carried out before, but its answer can no longer be read.
-             *     - `COUPON_CODE_TAKEN`: There is a coupon with this code already.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `IDEMPOTENCY_KEY_REUSED`: The key was used for another request. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7125,80 +3892,15 @@ export interface operations {
             /** @description The coupon. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetCouponResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `COUPON_NOT_FOUND`: There is no such coupon. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7222,81 +3924,15 @@ export interface operations {
             /** @description Its stock. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetStockResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VARIANT_NOT_FOUND`: There is no such variant. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7330,143 +3966,15 @@ export interface operations {
             /** @description Stock after the change. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["AdjustStockResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `IDEMPOTENCY_KEY_REQUIRED`: The Idempotency-Key header is missing.
-             *     - `STOCK_LIMIT`: The variant would have more units than it may have.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VARIANT_NOT_FOUND`: There is no such variant. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `IDEMPOTENCY_KEY_IN_FLIGHT`: The first request with this key is being worked on; wait for Retry-After.
-             *     - `IDEMPOTENCY_ANSWER_LOST`: The request was carried out before, but its answer can no longer be read.
-             *     - `VARIANT_NOT_TRACKED`: The stock of the variant is not counted.
-             *     - `OUT_OF_STOCK`: Fewer units are left than asked for; `metadata.variantId` names the variant.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VERSION_MISMATCH`: The object was changed meanwhile; read it again. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `IDEMPOTENCY_KEY_REUSED`: The key was used for another request. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7498,131 +4006,15 @@ export interface operations {
             /** @description Stock after the change. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ReceiveStockResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `IDEMPOTENCY_KEY_REQUIRED`: The Idempotency-Key header is missing.
-             *     - `STOCK_LIMIT`: The variant would have more units than it may have.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VARIANT_NOT_FOUND`: There is no such variant. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `IDEMPOTENCY_KEY_IN_FLIGHT`: The first request with this key is being worked on; wait for Retry-After.
-             *     - `IDEMPOTENCY_ANSWER_LOST`: The request was carried out before, but its answer can no longer be read.
-             *     - `VARIANT_NOT_TRACKED`: The stock of the variant is not counted.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `IDEMPOTENCY_KEY_REUSED`: The key was used for another request. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7651,80 +4043,15 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListMovementsResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `VARIANT_NOT_FOUND`: There is no such variant. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7756,52 +4083,15 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListProductsResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7825,62 +4115,15 @@ export interface operations {
             /** @description The product. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetProductResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PRODUCT_NOT_FOUND`: There is no such published product. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7906,93 +4149,15 @@ export interface operations {
             /** @description Products that were new. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ImportProductsResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `NOT_A_CATALOGUE`: The text is no Shopify product CSV.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8019,81 +4184,15 @@ export interface operations {
             /** @description The order. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetOrderResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ORDER_NOT_FOUND`: There is no such order, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8119,70 +4218,15 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListOrdersResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8214,80 +4258,15 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListOrderEventsResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ORDER_NOT_FOUND`: There is no such order, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8319,114 +4298,15 @@ export interface operations {
             /** @description The order. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CancelOrderResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ORDER_NOT_FOUND`: There is no such order, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `ORDER_STATE_INVALID`: The order can no longer be changed like this; `metadata.state` tells its state.
-             *     - `ORDER_PAYMENT_IN_PROGRESS`: A payment of the order is being worked on; try again in a moment.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8458,130 +4338,15 @@ export interface operations {
             /** @description The refund. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["CreateRefundResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `IDEMPOTENCY_KEY_REQUIRED`: The Idempotency-Key header is missing.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYMENT_NOT_FOUND`: There is no such payment. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `IDEMPOTENCY_KEY_IN_FLIGHT`: The first request with this key is being worked on; wait for Retry-After.
-             *     - `IDEMPOTENCY_ANSWER_LOST`: The request was carried out before, but its answer can no longer be read.
-             *     - `PAYMENT_STATE_INVALID`: No money of the payment can go back; `metadata.state` says why.
-             *     - `REFUND_EXCEEDS_PAYMENT`: Less of the payment is left; `metadata.left` tells how much.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `IDEMPOTENCY_KEY_REUSED`: The key was used for another request. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8605,80 +4370,15 @@ export interface operations {
             /** @description The payment. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetPaymentResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYMENT_NOT_FOUND`: There is no such payment. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8705,80 +4405,15 @@ export interface operations {
             /** @description The payments. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ListPaymentsResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `ORDER_NOT_FOUND`: There is no such order, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8821,113 +4456,15 @@ export interface operations {
             /** @description What the cart costs now. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QuoteCheckoutResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_EMPTY`: The cart has no lines.
-             *     - `ITEM_UNAVAILABLE`: A line can no longer be bought; `metadata.variantId` names it.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8981,8 +4518,6 @@ export interface operations {
             /** @description The checkout. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8992,156 +4527,15 @@ export interface operations {
             /** @description The outcome of the payment is not known yet: poll GetCheckout. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PlaceOrderResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `IDEMPOTENCY_KEY_REQUIRED`: The Idempotency-Key header is missing.
-             *     - `PAYMENT_METHOD_UNKNOWN`: There is no such payment method.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYMENT_DECLINED`: The provider refused; nothing was charged. Try another card with a new key. */
-            402: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `CART_NOT_FOUND`: There is no such cart, or it is not the caller's.
-             *     - `ACCOUNT_NOT_FOUND`: The user's account no longer exists.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `IDEMPOTENCY_KEY_IN_FLIGHT`: The first request with this key is being worked on; wait for Retry-After.
-             *     - `IDEMPOTENCY_ANSWER_LOST`: The request was carried out before, but its answer can no longer be read.
-             *     - `CART_EMPTY`: The cart has no lines.
-             *     - `ITEM_UNAVAILABLE`: A line can no longer be bought; `metadata.variantId` names it.
-             *     - `CART_LOCKED`: A checkout of the cart is under way.
-             *     - `CART_CONVERTED`: The cart was bought already.
-             *     - `CART_CLAIMED`: The guest's cart was merged into a user's; use that one.
-             *     - `OUT_OF_STOCK`: Fewer units are left than asked for; `metadata.variantId` names the variant.
-             *     - `PRICE_CHANGED`: The total is not `expectedTotal`; `metadata` has both.
-             *     - `HOLD_LIMIT_EXCEEDED`: The customer's unpaid orders hold as many units as one customer may hold; pay or cancel one first.
-             *     - `COUPON_NOT_APPLICABLE`: The coupon is unknown, has ended or is used up.
-             *     - `PAYMENT_IN_PROGRESS`: Another payment of the order is being worked on.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `IDEMPOTENCY_KEY_REUSED`: The key was used for another request. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `OVERLOADED`: More than this mall takes at once; nothing was done, try again after Retry-After.
-             *     - `CHECKOUT_INTERRUPTED`: It took too long and was undone; try again.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9185,8 +4579,6 @@ export interface operations {
             /** @description The checkout. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9196,146 +4588,15 @@ export interface operations {
             /** @description The outcome of the payment is not known yet: poll GetCheckout. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PayCheckoutResponse"];
                 };
             };
-            /**
-             * @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each.
-             *     - `IDEMPOTENCY_KEY_REQUIRED`: The Idempotency-Key header is missing.
-             *     - `PAYMENT_METHOD_UNKNOWN`: There is no such payment method.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYMENT_DECLINED`: The provider refused; nothing was charged. Try another card with a new key. */
-            402: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CHECKOUT_NOT_FOUND`: There is no such checkout, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `IDEMPOTENCY_KEY_IN_FLIGHT`: The first request with this key is being worked on; wait for Retry-After.
-             *     - `IDEMPOTENCY_ANSWER_LOST`: The request was carried out before, but its answer can no longer be read.
-             *     - `CHECKOUT_EXPIRED`: The order was not paid in time.
-             *     - `CHECKOUT_IN_PROGRESS`: A payment of the checkout is being worked on.
-             *     - `CHECKOUT_STATE_INVALID`: The checkout has ended; `metadata.state` says how.
-             *     - `PAYMENT_IN_PROGRESS`: Another payment of the order is being worked on.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `PAYLOAD_TOO_LARGE`: The body is too large. */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `UNSUPPORTED_MEDIA_TYPE`: The body is not application/json. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `IDEMPOTENCY_KEY_REUSED`: The key was used for another request. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `OVERLOADED`: More than this mall takes at once; nothing was done, try again after Retry-After.
-             *     - `CHECKOUT_INTERRUPTED`: It took too long and was undone; try again.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9364,80 +4625,15 @@ export interface operations {
             /** @description The checkout. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GetCheckoutResponse"];
                 };
             };
-            /** @description - `VALIDATION`: Fields or parameters break their rules; `errors` names each. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `UNAUTHENTICATED`: There is no bearer token, or it is not valid.
-             *     - `TOKEN_EXPIRED`: The bearer token has expired; refresh it.
-             *     - `TOKEN_STALE`: Roles, password or status of the account changed after the token was issued; refresh it.
-             */
-            401: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `USER_BLOCKED`: The account is blocked.
-             *     - `FORBIDDEN`: The caller may not do this, by the contract or by a rule of the operators.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description - `CHECKOUT_NOT_FOUND`: There is no such checkout, or it is not the caller's. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description - `AUTH_UNAVAILABLE`: Tokens or permissions cannot be checked at the moment.
-             *     - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9464,24 +4660,9 @@ export interface operations {
                     "application/json": components["schemas"]["PublicKeys"];
                 };
             };
-            /**
-             * @description - `SERVICE_UNAVAILABLE`: The service cannot be reached.
-             *     - `DATABASE_UNAVAILABLE`: The database cannot take the request at the moment.
-             */
-            503: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Any other refusal or failure; `reason` names it. */
             default: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -11,6 +11,7 @@ import { reasons } from "./errors";
  */
 
 interface Answer {
+  description: string;
   content?: Record<string, { examples?: Record<string, unknown> }>;
 }
 interface Operation {
@@ -70,16 +71,21 @@ ${operations
 }
 `;
 
-/** The document as callers of the client see it, who need not think of keys: it makes them. */
-function withOptionalKeys(): unknown {
+/** The document as types need it: keys are optional, for the client makes them, and all refusals are one. */
+function documentForTypes(): unknown {
   for (const { operation } of operations) {
     for (const parameter of operation.parameters ?? [])
       if (parameter.name === "Idempotency-Key") parameter.required = false;
+    const wanted = Object.entries(operation.responses).filter(([status]) => /^2|default/.test(status));
+    operation.responses = Object.fromEntries(
+      wanted.map(([status, { description, content }]) => [status, { description, content }]),
+    );
   }
-  return document;
+  const { schemas } = document.components;
+  return { ...document, components: { schemas } };
 }
 
 await Bun.write(`${target}/operations.ts`, operationsText);
 await Bun.write(`${target}/reasons.ts`, reasonsText);
-const input = new Response(JSON.stringify(withOptionalKeys()));
+const input = new Response(JSON.stringify(documentForTypes()));
 await $`bun run --silent gen < ${input}`.cwd(`${root}/apps/client`).quiet();
