@@ -31,7 +31,7 @@ const reasonOf = (call: Promise<unknown>) =>
   );
 
 describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
-  function signedIn(steps: Step[], refresh: () => Promise<Response> | Response = refreshing()) {
+  async function signedIn(steps: Step[], refresh: () => Promise<Response> | Response = refreshing()) {
     const mall = scripted(steps, refresh);
     let ended = 0;
     const clock = { ms: 0 };
@@ -41,14 +41,14 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
         ended++;
       },
     });
-    session.signIn(first);
+    await session.signIn(first);
     const calls = surface({ url, fetch: mall.fetch, session, retry: impatient().retry });
     return { ...mall, ...calls, session, clock, ended: () => ended };
   }
 
   test("a refused token is renewed and the request sent once more, even one that must not be repeated", async () => {
     for (const reason of ["TOKEN_EXPIRED", "TOKEN_STALE", "UNAUTHENTICATED"]) {
-      const { add, requests, refreshes } = signedIn([refused(reason)]);
+      const { add, requests, refreshes } = await signedIn([refused(reason)]);
       await add();
       expect(bearers(requests)).toEqual(["Bearer access-0", "Bearer access-1"]);
       expect(await refreshes[0]!.json()).toEqual({ refreshToken: "refresh-0" });
@@ -57,23 +57,23 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
   });
 
   test("it is renewed once a call, and not for other refusals", async () => {
-    const twice = signedIn([refused("TOKEN_STALE"), refused("TOKEN_STALE")]);
+    const twice = await signedIn([refused("TOKEN_STALE"), refused("TOKEN_STALE")]);
     expect(await reasonOf(twice.add())).toBe("TOKEN_STALE");
     expect([twice.requests.length, twice.refreshes.length]).toEqual([2, 1]);
-    const wrong = signedIn([refused("INVALID_CREDENTIALS")]);
+    const wrong = await signedIn([refused("INVALID_CREDENTIALS")]);
     expect(await reasonOf(wrong.list())).toBe("INVALID_CREDENTIALS");
     expect([wrong.requests.length, wrong.refreshes.length]).toEqual([1, 0]);
   });
 
   test("calls that are refused together renew the token once", async () => {
-    const { list, requests, refreshes } = signedIn(Array<Step>(8).fill(refused("TOKEN_EXPIRED")));
+    const { list, requests, refreshes } = await signedIn(Array<Step>(8).fill(refused("TOKEN_EXPIRED")));
     await Promise.all(Array.from({ length: 8 }, () => list()));
     expect(refreshes).toHaveLength(1);
     expect(bearers(requests).slice(8)).toEqual(Array(8).fill("Bearer access-1"));
   });
 
   test("a token that is about to expire is renewed before it is used", async () => {
-    const { list, requests, refreshes, clock } = signedIn([]);
+    const { list, requests, refreshes, clock } = await signedIn([]);
     clock.ms = 869_000;
     await list();
     clock.ms = 871_000;
@@ -83,7 +83,7 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
   });
 
   test("when the mall cannot renew it, a token is used to its end and the session is kept", async () => {
-    const { add, list, session, clock, requests, ended } = signedIn(
+    const { add, list, session, clock, requests, ended } = await signedIn(
       [],
       () => new Response(null, { status: 503 }),
     );
@@ -94,22 +94,22 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
     expect(await reasonOf(add())).toBe("NO_ANSWER");
     expect(await reasonOf(list())).toBe("NO_ANSWER");
     expect(requests).toHaveLength(1);
-    expect([session.isSignedIn(), ended()]).toEqual([true, 0]);
+    expect([await session.isSignedIn(), ended()]).toEqual([true, 0]);
   });
 
   test("when the session has ended, it is forgotten: the public is still open, the rest asks to sign in", async () => {
-    const { add, list, session, requests, ended } = signedIn([refused("UNAUTHENTICATED")], over);
+    const { add, list, session, requests, ended } = await signedIn([refused("UNAUTHENTICATED")], over);
     expect(await reasonOf(add())).toBe("UNAUTHENTICATED");
-    expect([session.isSignedIn(), ended(), requests.length]).toEqual([false, 1, 1]);
+    expect([await session.isSignedIn(), ended(), requests.length]).toEqual([false, 1, 1]);
     await list();
     expect(bearers(requests)).toEqual(["Bearer access-0", null]);
-    const open = signedIn([refused("UNAUTHENTICATED")], over);
+    const open = await signedIn([refused("UNAUTHENTICATED")], over);
     await open.list();
     expect(bearers(open.requests)).toEqual(["Bearer access-0", null]);
   });
 
   test("the caller's own Authorization is left as it is", async () => {
-    const { list, requests } = signedIn([]);
+    const { list, requests } = await signedIn([]);
     await list({ headers: { authorization: "Bearer machine" } });
     expect(bearers(requests)).toEqual(["Bearer machine"]);
   });
@@ -128,7 +128,7 @@ describe("tabs", () => {
     const { tab, refreshes } = tabs();
     const lock = tabLock();
     const [a, b] = [tab(lock), tab(lock)];
-    a.signIn(first);
+    await a.signIn(first);
     expect(await Promise.all([a.renew("access-0"), b.renew("access-0")])).toEqual(["access-1", "access-1"]);
     expect(refreshes).toHaveLength(1);
   });
@@ -145,7 +145,7 @@ describe("tabs", () => {
     try {
       const { tab } = tabs();
       const session = tab();
-      session.signIn(first);
+      await session.signIn(first);
       expect(await session.renew("access-0")).toBe("access-1");
     } finally {
       Object.defineProperty(globalThis.navigator, "locks", { value: undefined, configurable: true });
@@ -158,13 +158,13 @@ describe("tabs", () => {
     for (const meanwhile of ["another", undefined]) {
       const tokens = meanwhile && { accessToken: meanwhile, refreshToken: meanwhile, expiresAtMs: 1 };
       const { tab, store } = tabs(async () => {
-        store.save(tokens || undefined);
+        await store.save(tokens || undefined);
         return Response.json({ tokens: { accessToken: "late", refreshToken: "late", expiresIn: 900 } });
       });
       const session = tab();
-      session.signIn(first);
+      await session.signIn(first);
       expect(await session.renew("access-0")).toBe(meanwhile);
-      kept.push(store.load());
+      kept.push(await store.load());
     }
     expect(kept.map((tokens) => tokens?.accessToken)).toEqual(["another", undefined]);
   });
@@ -174,9 +174,9 @@ describe("signing out", () => {
   test("ends the session with a token that is good, and forgets it", async () => {
     const { tab, requests } = tabs();
     const session = tab();
-    session.signIn({ ...first, expiresIn: 0 });
+    await session.signIn({ ...first, expiresIn: 0 });
     await session.signOut();
-    expect(session.isSignedIn()).toBe(false);
+    expect(await session.isSignedIn()).toBe(false);
     expect(requests.map(({ url }) => new URL(url).pathname)).toEqual(["/v1/auth/logout"]);
     expect(bearers(requests)).toEqual(["Bearer access-1"]);
   });
@@ -187,9 +187,9 @@ describe("signing out", () => {
     }) as unknown as typeof globalThis.fetch;
     for (const expiresIn of [0, 900]) {
       const session = createSession({ url, fetch });
-      session.signIn({ ...first, expiresIn });
+      await session.signIn({ ...first, expiresIn });
       await session.signOut();
-      expect(session.isSignedIn()).toBe(false);
+      expect(await session.isSignedIn()).toBe(false);
     }
   });
 });

@@ -1,3 +1,4 @@
+import { del, get, set } from "idb-keyval";
 import { clientFault, MallError } from "./fault";
 import { faultOfResponse } from "./problem";
 
@@ -16,36 +17,32 @@ export interface KeptTokens {
   expiresAtMs: number;
 }
 
-/** Where the tokens of one person in one browser are. */
+/** Where the tokens of one person in one browser are. What was saved is what every tab loads from then on. */
 export interface TokenStore {
-  load(): KeptTokens | undefined;
-  save(tokens: KeptTokens | undefined): void;
+  load(): Promise<KeptTokens | undefined>;
+  save(tokens: KeptTokens | undefined): Promise<void>;
 }
 
 /** Keeps tokens until the page is closed. */
 export function memoryStore(): TokenStore {
   let kept: KeptTokens | undefined;
   return {
-    load: () => kept,
-    save(tokens) {
+    load: async () => kept,
+    async save(tokens) {
       kept = tokens;
     },
   };
 }
 
 /**
- * Keeps tokens in localStorage, for all tabs and the next visit. Scripts of the page's origin can read them: use it on
+ * Keeps tokens in IndexedDB, for all tabs and the next visit. Scripts of the page's origin can read them: use it on
  * pages whose Content-Security-Policy lets only your own scripts run.
  */
-export function browserStore(name = "mall-session"): TokenStore {
-  return {
-    load: () => JSON.parse(localStorage.getItem(name) ?? "null") ?? undefined,
-    save(tokens) {
-      if (tokens) localStorage.setItem(name, JSON.stringify(tokens));
-      else localStorage.removeItem(name);
-    },
-  };
-}
+export const browserStore = (name = "mall-session"): TokenStore => ({
+  // localStorage would not do: a tab may see what another one wrote only after it got the lock
+  load: () => get(name),
+  save: (tokens) => (tokens ? set(name, tokens) : del(name)),
+});
 
 /** Runs work while nobody else who uses the same tokens does. */
 export type Lock = <T>(work: () => Promise<T>) => Promise<T>;
@@ -76,9 +73,9 @@ export interface SessionOptions {
 /** Who is signed in. */
 export interface Session {
   /** Whether somebody is signed in, as far as this browser knows. */
-  isSignedIn(): boolean;
+  isSignedIn(): Promise<boolean>;
   /** Takes the `tokens` of an answer. */
-  signIn(tokens: NewTokens): void;
+  signIn(tokens: NewTokens): Promise<void>;
   /** Ends the session and forgets its tokens, these even when the mall cannot be reached. */
   signOut(): Promise<void>;
   /**
@@ -111,9 +108,8 @@ export function createSession(options: SessionOptions): Session {
       signal: AbortSignal.timeout(timeoutMs),
     });
 
-  function keep({ accessToken, refreshToken, expiresIn }: NewTokens): void {
+  const keep = ({ accessToken, refreshToken, expiresIn }: NewTokens) =>
     store.save({ accessToken, refreshToken, expiresAtMs: nowMs() + expiresIn * 1000 });
-  }
 
   /** New tokens for a refresh token; undefined when the mall does not know it. */
   async function exchanged(refreshToken: string): Promise<NewTokens | undefined> {
@@ -130,14 +126,15 @@ export function createSession(options: SessionOptions): Session {
 
   /** Exchanges the refresh token, unless somebody else has done so or signed out since this access token was in use. */
   async function exchange(refused: string): Promise<string | undefined> {
-    const before = store.load();
+    const before = await store.load();
     if (before?.accessToken !== refused) return before?.accessToken;
     const tokens = await exchanged(before.refreshToken);
-    // without Web Locks another tab may have been faster, or have signed out
-    if (store.load()?.refreshToken !== before.refreshToken) return store.load()?.accessToken;
-    if (tokens) keep(tokens);
+    // without Web Locks another tab may have been faster, and signing out waits for nobody
+    const now = await store.load();
+    if (now?.refreshToken !== before.refreshToken) return now?.accessToken;
+    if (tokens) await keep(tokens);
     else {
-      store.save(undefined);
+      await store.save(undefined);
       onEnd?.();
     }
     return tokens?.accessToken;
@@ -151,7 +148,7 @@ export function createSession(options: SessionOptions): Session {
   }
 
   async function token(): Promise<string | undefined> {
-    const kept = store.load();
+    const kept = await store.load();
     if (!kept) return undefined;
     const leftMs = kept.expiresAtMs - nowMs();
     if (leftMs > leastMs) return kept.accessToken;
@@ -162,11 +159,11 @@ export function createSession(options: SessionOptions): Session {
   }
 
   return {
-    isSignedIn: () => store.load() !== undefined,
+    isSignedIn: async () => (await store.load()) !== undefined,
     signIn: keep,
     async signOut() {
       const last = await token().catch(() => undefined);
-      store.save(undefined);
+      await store.save(undefined);
       if (last) await post("/v1/auth/logout", { authorization: `Bearer ${last}` }, {}).catch(() => {});
     },
     token,

@@ -39,7 +39,7 @@ export const checkouts = createClient(CheckoutService, transport);
 /** The cart of whoever is here; undefined when there is none yet, or none any more. */
 export async function currentCart(): Promise<Cart | undefined> {
   const guest = guestCart.get();
-  if (!guest && !session.isSignedIn()) return undefined;
+  if (!guest && !(await session.isSignedIn())) return undefined;
   try {
     const { cart } = guest ? await carts.getCart({ cartId: guest.id }) : await carts.getMyCart({});
     if (cart?.state === CartState.OPEN || cart?.state === CartState.LOCKED) return cart;
@@ -72,7 +72,7 @@ export async function addToCart(variantId: string, quantity: number): Promise<vo
 
 /** Takes the tokens of an answer and merges what the guest has collected into the user's cart. */
 async function enter(tokens: Tokens | undefined): Promise<void> {
-  session.signIn(tokens!);
+  await session.signIn(tokens!);
   const guest = guestCart.get();
   if (!guest) return;
   try {

@@ -34,7 +34,7 @@ function doors() {
 
 /** Signing in, or the orders of who is signed in. */
 export const account: Page = async () => {
-  if (!session.isSignedIn()) return { title: "Your account", body: doors() };
+  if (!(await session.isSignedIn())) return { title: "Your account", body: doors() };
   const orders = await myOrders();
   const leave = submitting(async () => {
     await session.signOut();
