@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { faultOf } from "./fault";
+import { type Fault, faultOf } from "./fault";
 import { operation } from "./operation";
 import { patience } from "./retry";
 import { impatient, type Refusal, type Step, scripted, surfaces } from "./testing";
@@ -121,6 +121,20 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
       isFinal: true,
     });
     expect(faultOf(new TypeError("a bug of the page"))).toBeUndefined();
+  });
+
+  test("each request has an id, and a fault names that of its own", async () => {
+    const { add, list, requests } = mall("drop", "ok", "html");
+    const ids = () => requests.map(({ headers }) => headers.get("x-request-id"));
+    for (const step of [0, 2]) {
+      const fault = await add().catch((error) => faultOf<"AddItem">(error));
+      expect((fault as Fault).requestId).toBe(ids()[step]!);
+      await list();
+    }
+    expect(new Set(ids()).size).toBe(ids().length);
+    expect(ids()[0]).toMatch(/^[0-9a-f-]{36}$/);
+    await list({ headers: { "X-Request-Id": "mine" } });
+    expect(ids().at(-1)).toBe("mine");
   });
 
   test("a call that was cancelled, or whose time is over, is not repeated", async () => {

@@ -28,7 +28,7 @@ export interface Call<T> {
   send(): Promise<T>;
 }
 
-/** A fresh Idempotency-Key. */
+/** A fresh Idempotency-Key or request id. */
 export const newKey = (): string => crypto.randomUUID();
 
 const isTokenRefused = (fault: Fault | undefined): boolean =>
@@ -59,8 +59,8 @@ async function asUser<T>({ rules, header, send }: Call<T>, session: Session): Pr
 }
 
 /**
- * Carries out one call: with a key where the contract asks for one, the same in all its requests; with the secrets and
- * the token of the caller; repeated where `waitMsBefore` says so. Headers that the caller set are left as they are.
+ * Carries out one call: with a key where the contract asks for one, the same in all its requests; with an id for
+ * each request, which the mall logs; with the secrets and the token of the caller; repeated where `waitMsBefore` says so. Headers that the caller set are left as they are.
  */
 export async function carryOut<T>(call: Call<T>, { session, secrets, retry }: CallDeps): Promise<T> {
   const { rules, header, signal } = call;
@@ -72,9 +72,14 @@ export async function carryOut<T>(call: Call<T>, { session, secrets, retry }: Ca
   fill("x-cart-secret", cartSecret);
   fill("x-order-secret", orderSecret);
   const speaker = header.has("authorization") ? undefined : session;
+  const isNamed = header.has("x-request-id");
+  const send = () => {
+    if (!isNamed) header.set("x-request-id", newKey());
+    return call.send();
+  };
   for (let requests = 1; ; requests++) {
     try {
-      return await (speaker ? asUser(call, speaker) : call.send());
+      return await (speaker ? asUser({ ...call, send }, speaker) : send());
     } catch (error) {
       const fault = faultOf(error);
       const waitMs = fault && !signal.aborted ? waitMsBefore(retry, rules, fault, requests) : undefined;

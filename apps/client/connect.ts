@@ -12,13 +12,13 @@ const passing: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded];
 const final: readonly Code[] = [Code.NotFound, Code.Aborted, Code.AlreadyExists, Code.FailedPrecondition];
 
 /** What a ConnectError says in its details; without these something between here and the mall has answered. */
-function faultOfConnect(error: ConnectError): Fault {
+function faultOfConnect(error: ConnectError, requestId: string): Fault {
   const [info] = error.findDetails(FaultInfoSchema);
   const retryAfterMs = retryAfterMsOf(error.metadata);
   const isPassing = retryAfterMs > 0 || passing.includes(error.code);
   if (!info)
     return {
-      ...clientFault(isPassing ? "NO_ANSWER" : "INTERNAL", error.rawMessage),
+      ...clientFault(isPassing ? "NO_ANSWER" : "INTERNAL", error.rawMessage, requestId),
       isPassing,
       retryAfterMs,
     };
@@ -27,7 +27,7 @@ function faultOfConnect(error: ConnectError): Fault {
     message: error.rawMessage,
     metadata: info.metadata,
     violations: info.violations,
-    requestId: info.requestId || (error.metadata.get("x-request-id") ?? ""),
+    requestId: info.requestId || requestId,
     retryAfterMs,
     isPassing,
     isFinal: !isPassing && final.includes(error.code),
@@ -35,12 +35,12 @@ function faultOfConnect(error: ConnectError): Fault {
 }
 
 /** The error to throw for what fetch or the mall said, with its fault. */
-function explained(error: unknown, signal: AbortSignal): unknown {
-  if (error instanceof TypeError && !signal.aborted) {
-    const fault = clientFault("NO_ANSWER", "The mall could not be reached.");
+function explained(error: unknown, requestId: string): unknown {
+  if (error instanceof TypeError) {
+    const fault = clientFault("NO_ANSWER", "The mall could not be reached.", requestId);
     return withFault(new ConnectError(fault.message, Code.Unavailable, undefined, undefined, error), fault);
   }
-  if (error instanceof ConnectError && !signal.aborted) return withFault(error, faultOfConnect(error));
+  if (error instanceof ConnectError) return withFault(error, faultOfConnect(error, requestId));
   return error;
 }
 
@@ -51,7 +51,7 @@ function carrying(deps: CallDeps): Interceptor {
     const { method, header, signal } = request;
     const send = () =>
       next(request).catch((error) => {
-        throw explained(error, signal);
+        throw signal.aborted ? error : explained(error, header.get("x-request-id") ?? "");
       });
     return carryOut({ rules: rulesOf(method), header, signal, send }, deps).catch((error) => {
       const fault = faultOf(error);

@@ -16,7 +16,7 @@ export interface Fault<R extends string = Reason | ClientReason> {
   metadata: Readonly<Record<string, string>>;
   /** What is wrong with the input, one entry a field. */
   violations: readonly { pointer?: string; parameter?: string; detail: string }[];
-  /** Finds the request in the mall's log; empty when there was no answer. */
+  /** Finds the request in the mall's log; of a replayed answer the first request, of a time-out none. */
   requestId: string;
   /** Milliseconds after which the mall says that a repetition makes sense; 0 when it says nothing. */
   retryAfterMs: number;
@@ -47,12 +47,12 @@ export class MallError extends Error {
 }
 
 /** A fault that the client itself notices. */
-export const clientFault = (reason: ClientReason, message: string): Fault => ({
+export const clientFault = (reason: ClientReason, message: string, requestId = ""): Fault => ({
   reason,
   message,
   metadata: {},
   violations: [],
-  requestId: "",
+  requestId,
   retryAfterMs: 0,
   isPassing: reason === "NO_ANSWER",
   isFinal: false,

@@ -17,7 +17,7 @@ const isProblem = (header: Headers): boolean =>
   header.get("content-type")?.startsWith("application/problem+json") ?? false;
 
 /** Why a REST answer is a refusal; one that is no problem+json comes from something between here and the mall. */
-export async function faultOfResponse(response: Response): Promise<Fault> {
+export async function faultOfResponse(response: Response, requestId: string): Promise<Fault> {
   const { status, headers } = response;
   const retryAfterMs = retryAfterMsOf(headers);
   const isPassing = retryAfterMs > 0 || passing.includes(status);
@@ -25,6 +25,7 @@ export async function faultOfResponse(response: Response): Promise<Fault> {
     const own = clientFault(
       isPassing ? "NO_ANSWER" : "INTERNAL",
       `The mall answered with HTTP status ${status}.`,
+      requestId,
     );
     return { ...own, isPassing, retryAfterMs };
   }

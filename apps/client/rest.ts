@@ -2,7 +2,7 @@ import { operations } from "@mall/gen/client/operations";
 import type { paths } from "@mall/gen/client/paths";
 import createFetchClient, { type Client, type Middleware } from "openapi-fetch";
 import { type CallDeps, carryOut } from "./call";
-import { clientFault, MallError } from "./fault";
+import { clientFault, faultOf, MallError, withFault } from "./fault";
 import { type ClientOptions, timeoutMsDefault } from "./options";
 import { faultOfResponse } from "./problem";
 import { patience } from "./retry";
@@ -26,17 +26,10 @@ async function sent(
     return new Response(bytes.byteLength > 0 ? bytes : null, answer);
   } catch (error) {
     if (!(error instanceof TypeError) || signal.aborted) throw error;
-    throw new MallError(clientFault("NO_ANSWER", "The mall could not be reached."), { cause: error });
-  }
-}
-
-/** Why a call was refused, with the answer that openapi-fetch hands to the caller. */
-class Refusal extends MallError {
-  constructor(
-    fault: ConstructorParameters<typeof MallError>[0],
-    readonly response: Response,
-  ) {
-    super(fault);
+    const requestId = request.headers.get("x-request-id") ?? "";
+    throw new MallError(clientFault("NO_ANSWER", "The mall could not be reached.", requestId), {
+      cause: error,
+    });
   }
 }
 
@@ -49,12 +42,13 @@ function carrying(deps: CallDeps, timeoutMs: number): Middleware {
       const send = async () => {
         const response = await sent(new Request(request.clone(), { headers: header }), options.fetch, signal);
         if (response.ok) return response;
-        throw new Refusal(await faultOfResponse(response.clone()), response);
+        const requestId = header.get("x-request-id") ?? "";
+        throw withFault(response, await faultOfResponse(response.clone(), requestId));
       };
       try {
         return await carryOut({ rules: rulesOf(request, schemaPath), header, signal, send }, deps);
       } catch (error) {
-        if (error instanceof Refusal) return error.response;
+        if (error instanceof Response) return error;
         throw error;
       }
     },
@@ -66,7 +60,7 @@ export type RestClient = Client<paths, "application/json">;
 
 /**
  * A client of the REST routes without descriptors or protobuf: `rest.GET("/v1/products", …)`. Tokens, secrets, keys and
- * repetitions are as with `mallTransport`. Refusals come back as `error`, or are thrown by `answerOf`.
+ * repetitions are as with `mallTransport`. Refusals come back as `error`, and `faultOf(response)` explains them; `answerOf` throws them.
  */
 export function mallRest(options: ClientOptions): RestClient {
   const { url, session, secrets, timeoutMs = timeoutMsDefault, fetch } = options;
@@ -77,10 +71,10 @@ export function mallRest(options: ClientOptions): RestClient {
 
 /** The body of a REST answer. Throws a refusal as an error that `faultOf` explains. */
 export async function answerOf<T>(
-  result: Promise<{ data?: T; error?: unknown; response: Response }>,
+  result: Promise<{ data?: T; response: Response }>,
 ): Promise<NonNullable<T>> {
-  const { data, error, response } = await result;
-  if (data !== undefined && data !== null) return data;
-  const init = { status: response.status, headers: response.headers };
-  throw new MallError(await faultOfResponse(new Response(JSON.stringify(error), init)));
+  const { data, response } = await result;
+  const fault = faultOf(response);
+  if (fault) throw new MallError(fault);
+  return data as NonNullable<T>;
 }

@@ -117,7 +117,7 @@ export function createSession(options: SessionOptions): Session {
       const answer = await post("/v1/auth/refresh", {}, { refreshToken });
       if (answer.ok) return ((await answer.json()) as { tokens: NewTokens }).tokens;
       if (answer.status === 400 || answer.status === 401) return undefined;
-      throw new MallError(await faultOfResponse(answer));
+      throw new MallError(await faultOfResponse(answer, answer.headers.get("x-request-id") ?? ""));
     } catch (error) {
       if (error instanceof MallError) throw error;
       throw new MallError(clientFault("NO_ANSWER", "The session could not be renewed."), { cause: error });
