@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Fault, faultOf } from "./fault";
 import { operation } from "./operation";
+import { mallRest } from "./rest";
 import { patience } from "./retry";
 import { impatient, type Refusal, type Step, scripted, surfaces } from "./testing";
 
@@ -110,6 +111,15 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
     expect(others).toHaveLength(2);
   });
 
+  test("an operation whose first request is still worked on keeps its key", async () => {
+    const { place, requests } = mall(...Array<Step>(4).fill(inFlight));
+    const buy = operation();
+    expect(await reasonOf(buy(place))).toBe("IDEMPOTENCY_KEY_IN_FLIGHT");
+    await buy(place);
+    expect(new Set(keysOf(requests)).size).toBe(1);
+    expect(new Set(await Promise.all(requests.map((request) => request.text()))).size).toBe(1);
+  });
+
   test("a fault tells what the mall said", async () => {
     const { place } = mall(outOfStock);
     const fault = await place().catch((error) => faultOf<"PlaceOrder">(error));
@@ -139,9 +149,9 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
 
   test("a call that was cancelled, or whose time is over, is not repeated", async () => {
     const controller = new AbortController();
-    const fetch = (async (_input: unknown, init?: RequestInit) => {
+    const fetch = (async () => {
       controller.abort();
-      init?.signal?.throwIfAborted();
+      throw new TypeError("the connection was closed");
     }) as unknown as typeof globalThis.fetch;
     const { retry, waits } = impatient();
     const { list } = surface({ url, fetch, retry });
@@ -168,4 +178,11 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
     expect(waits[0]).toBeGreaterThan(3_000);
     expect(waits[0]).toBeLessThan(5_200);
   });
+});
+
+test("openapi-fetch's own way is kept: a refusal is its error, and the response has the fault", async () => {
+  const { fetch } = scripted([outOfStock]);
+  const { error, response } = await mallRest({ url, fetch }).GET("/v1/products");
+  expect(error?.reason).toBe("OUT_OF_STOCK");
+  expect(faultOf<"ListProducts">(response)).toMatchObject({ metadata: { variantId: "var_1" } });
 });

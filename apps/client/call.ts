@@ -82,7 +82,7 @@ export async function carryOut<T>(call: Call<T>, { session, secrets, retry }: Ca
       return await (speaker ? asUser({ ...call, send }, speaker) : send());
     } catch (error) {
       const fault = faultOf(error);
-      const waitMs = fault && !signal.aborted ? waitMsBefore(retry, rules, fault, requests) : undefined;
+      const waitMs = fault && waitMsBefore(retry, rules, fault, requests);
       if (waitMs === undefined) throw error;
       await retry.sleep(waitMs, signal);
     }

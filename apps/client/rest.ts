@@ -25,7 +25,7 @@ async function sent(
     const bytes = await answer.arrayBuffer();
     return new Response(bytes.byteLength > 0 ? bytes : null, answer);
   } catch (error) {
-    if (!(error instanceof TypeError) || signal.aborted) throw error;
+    signal.throwIfAborted();
     const requestId = request.headers.get("x-request-id") ?? "";
     throw new MallError(clientFault("NO_ANSWER", "The mall could not be reached.", requestId), {
       cause: error,
@@ -56,15 +56,16 @@ function carrying(deps: CallDeps, timeoutMs: number): Middleware {
 }
 
 /** The REST client of openapi-fetch, typed by the mall's OpenAPI document. */
-export type RestClient = Client<paths, "application/json">;
+export type RestClient = Client<paths>;
 
 /**
  * A client of the REST routes without descriptors or protobuf: `rest.GET("/v1/products", …)`. Tokens, secrets, keys and
- * repetitions are as with `mallTransport`. Refusals come back as `error`, and `faultOf(response)` explains them; `answerOf` throws them.
+ * repetitions are as with `mallTransport`. Refusals come
+ * back as `error`, and `faultOf(response)` explains them; `answerOf` throws them.
  */
 export function mallRest(options: ClientOptions): RestClient {
   const { url, session, secrets, timeoutMs = timeoutMsDefault, fetch } = options;
-  const client: RestClient = createFetchClient<paths, "application/json">({ baseUrl: url, fetch });
+  const client: RestClient = createFetchClient<paths>({ baseUrl: url, fetch });
   client.use(carrying({ session, secrets, retry: { ...patience, ...options.retry } }, timeoutMs));
   return client;
 }

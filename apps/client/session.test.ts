@@ -72,6 +72,24 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
     expect(bearers(requests).slice(8)).toEqual(Array(8).fill("Bearer access-1"));
   });
 
+  test("calls that cannot renew it together ask once", async () => {
+    const { add, refreshes, clock } = await signedIn([], () => new Response(null, { status: 503 }));
+    clock.ms = 901_000;
+    const reasons = await Promise.all(Array.from({ length: 8 }, () => reasonOf(add())));
+    expect(new Set(reasons)).toEqual(new Set(["NO_ANSWER"]));
+    expect(refreshes).toHaveLength(1);
+  });
+
+  test("who signs out while a call is repeated is a guest from then on", async () => {
+    const { fetch, requests } = scripted(["drop"]);
+    const store = memoryStore();
+    const session = createSession({ url, fetch, store });
+    await session.signIn(first);
+    const sleep = () => store.save(undefined);
+    await surface({ url, fetch, session, retry: { sleep } }).list();
+    expect(bearers(requests)).toEqual(["Bearer access-0", null]);
+  });
+
   test("a token that is about to expire is renewed before it is used", async () => {
     const { list, requests, refreshes, clock } = await signedIn([]);
     clock.ms = 869_000;
@@ -131,6 +149,14 @@ describe("tabs", () => {
     await a.signIn(first);
     expect(await Promise.all([a.renew("access-0"), b.renew("access-0")])).toEqual(["access-1", "access-1"]);
     expect(refreshes).toHaveLength(1);
+  });
+
+  test("go on after one of them has failed", async () => {
+    const lock = tabLock();
+    const failed = lock(() => Promise.reject(new Error("away")));
+    const next = lock(async () => "done");
+    await expect(failed).rejects.toThrow("away");
+    expect(await next).toBe("done");
   });
 
   test("ask for the lock by one name where the browser has Web Locks", async () => {
