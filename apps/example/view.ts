@@ -14,7 +14,7 @@ export function price(money: Money | undefined): string {
 
 /** A tile with the product's first letter, under its picture when that can be loaded. */
 export function picture({ title, media }: Product): TemplateResult {
-  const hue = [...title].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
+  const hue = [...title].reduce((sum, letter) => (sum * 47 + letter.charCodeAt(0)) % 360, 7);
   const [image] = media;
   const drop = (event: Event) => (event.target as HTMLElement).remove();
   return html`<div class="picture" style="--hue: ${hue}">

@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, expect, test } from "bun:test";
-import { hasChromium, openShop, type Shop } from "./browser";
+import { openShop, type Shop } from "./browser";
+import { hasChromium } from "./chromium";
 import { newAdmin } from "./command";
 import { host, hostKind } from "./host";
 import { type Cart, guestWith, newUser, type Product, placeOrder, rest } from "./shop";
@@ -201,4 +202,14 @@ inChromium("tabs whose token has run out renew it once, together", async (shop) 
   await Promise.all(tabs.map((other) => other.goto(`${url}/#/account`)));
   await Promise.all(tabs.map((other) => other.getByText("Your orders").waitFor()));
   expect(refreshes).toHaveLength(1);
+});
+
+inChromium("the documentation page sends a request and shows its answer", async ({ tab }) => {
+  await tab.goto(`${(await host()).url}/docs`);
+  const operation = tab.locator("[id$=-ListProducts]").first();
+  await operation.getByRole("button").first().click();
+  await operation.getByRole("button", { name: "Execute" }).click();
+  const answer = operation.locator(".live-responses-table");
+  await answer.getByText("200", { exact: true }).waitFor();
+  expect(await answer.textContent()).toContain('"nextPageToken"');
 });

@@ -1,30 +1,15 @@
-import { existsSync } from "node:fs";
 import { serveExample } from "@mall/example/serve";
 import { atEnd } from "@mall/kernel/testing/cleanup";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { launchChromium } from "./chromium";
 import { host } from "./host";
-
-/** Debian's Chromium, or the one that CHROMIUM names. */
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const args = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-export const hasChromium = existsSync(executablePath);
 
 const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"/>`;
 let started: Promise<{ browser: Browser; url: string }> | undefined;
 
 async function start() {
   const { url } = await host();
-  const [example, browser] = await Promise.all([
-    serveExample(url),
-    chromium.launch({ executablePath, args }),
-  ]);
+  const [example, browser] = await Promise.all([serveExample(url), launchChromium()]);
   atEnd(async () => {
     await browser.close();
     await example.stop();
