@@ -46,6 +46,7 @@ export function receipt(items: readonly Line[], sums: Sums): TemplateResult {
       )}
     </tbody>
     <tfoot>
+      ${sums.discountTotal?.minor ? row("Discount, subtracted", sums.discountTotal) : nothing}
       ${row("Shipping", sums.shippingTotal)} ${row("Tax", sums.taxTotal)}
       <tr><th scope="row" colspan="2">Total</th><td class="amount price">${price(sums.total)}</td></tr>
     </tfoot>
