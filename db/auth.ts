@@ -141,6 +141,22 @@ export const revocations = auth.table(
   ],
 );
 
+/** Every revision of the settings; the newest is in force. Append-only. */
+export const configRevisions = auth.table(
+  "config_revisions",
+  {
+    revision: integer("revision").primaryKey(),
+    at: instant("at").notNull(),
+    /** Id of a user or key, or what kind of actor it was. */
+    author: text("author").notNull(),
+    /** What the change set, by key; null for what it took away. */
+    changes: jsonb("changes").$type<Record<string, string | null>>().notNull(),
+    /** Everything that is set since. */
+    values: jsonb("values").$type<Record<string, string>>().notNull(),
+  },
+  (t) => [check("config_revisions_revision", sql`${t.revision} >= 1`)],
+);
+
 /** One row that every change of the policy locks and counts up. */
 export const policyRevision = auth.table(
   "policy_revision",

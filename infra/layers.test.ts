@@ -133,6 +133,8 @@ const refused: [string, string, RegExp][] = [
   ["apps/_kernel/app.ts", "@mall/gen/mall/order/v1/order_pb", /knows none/],
   ["apps/_kernel/app.test.ts", "@mall/order/service", /without any service/],
   ["apps/example/shop.ts", "@mall/kernel/fault", /at the customer's/],
+  ["apps/client/session.ts", "@mall/kernel/fault", /at the customer's/],
+  ["apps/cart/transport/rpc.ts", "@mall/gen/client/reasons", /transport\/ translates/],
   ["apps/mall/cli.ts", "postgres", /driver is the kernel's/],
   ["db/order.ts", "./cart", /one service/],
   ["infra/edge.ts", "../apps/mall/mall", /by their name/],

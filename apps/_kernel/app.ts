@@ -24,7 +24,7 @@ import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
 import { healthRoutes, problemAnswers, type Readiness } from "./http";
-import { idGenerator, type NewId } from "./id";
+import { type Id, idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
@@ -39,9 +39,11 @@ import { clientOf } from "./rpc/client";
 import { currentRequest } from "./rpc/context";
 import { requestGate } from "./rpc/gate";
 import { type Answers, createAnswers } from "./rpc/idempotency";
+import { limits } from "./rpc/limits";
 import { restRoutes } from "./rpc/rest";
 import { createRpcServer, type Implementation, type RpcServer } from "./rpc/server";
 import { validation } from "./rpc/validate";
+import { type LiveSettings, liveSettings } from "./settings/live";
 import { eachMinute } from "./time";
 import { type ServiceName, subscriptions } from "./topology";
 
@@ -64,6 +66,8 @@ export interface Kernel {
   readonly clock: () => Date;
   readonly newId: NewId;
   readonly log: Log;
+  /** What operators have set, at most a second old while auth can be asked. */
+  readonly settings: LiveSettings;
   readonly announce: Announce;
   /** Events for a statement that announces them itself; who listens gets them by the next scheduled relay. */
   readonly eventRows: EventRows;
@@ -143,7 +147,8 @@ function fetchBus(env: BaseEnv, registry: Registry, tokens: ServiceTokens): Even
 /** Builds what every service needs from its host's resources and its environment. */
 export function createKernel(name: ServiceName, resources: Resources, env: BaseEnv): Kernel {
   const { clock, registry } = resources;
-  const log = jsonLog(name, env.LOG_LEVEL);
+  const settings = liveSettings();
+  const log = jsonLog(name, () => settings.get("log.level") ?? env.LOG_LEVEL);
   const tokens = serviceTokens(env.MALL_MASTER_KEY, name, clock);
   const bus = resources.bus ?? fetchBus(env, registry, tokens);
   const dataKeys = dataKeysOf(name, env.MALL_MASTER_KEY, clock);
@@ -158,6 +163,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     db,
     clock,
     log,
+    settings,
     env,
     resources,
     newId: idGenerator(clock),
@@ -207,6 +213,8 @@ export interface AppParts {
   clear?: readonly ClearTable[];
   /** Seals by the newest master key what the service itself has sealed by one, beside its data keys. */
   reseal?: () => Promise<void>;
+  /** Deletes what the service holds about a subject beside what is sealed with its key, when that is destroyed by command. */
+  forget?: (tx: Tx, subject: Id) => Promise<void>;
   /** What the service itself has to do from time to time. */
   sweep?: () => Promise<void>;
   /** Sheds calls that are too many, before they have cost anything. */
@@ -262,27 +270,46 @@ async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void>
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
+/** The policy as it comes, with the settings that come along taken over. */
+const taking =
+  (settings: LiveSettings, load: LoadPolicy): LoadPolicy =>
+  async (known) => {
+    const answer = await load({ ...known, configRevision: settings.revision });
+    if (answer.config) settings.apply(answer.config.revision, answer.config.values);
+    return answer;
+  };
+
 /** What the gate asks auth for; auth answers itself. */
-function gateSources({ client, clock, log, resources }: Kernel, own: AuthSources | undefined) {
+function gateSources({ client, clock, log, settings, resources }: Kernel, own: AuthSources | undefined) {
   if (own)
-    return { policy: ownPolicy({ load: own.policy, log }), verifyApiKey: apiKeyVerifier(own.apiKey, clock) };
+    return {
+      policy: ownPolicy({ load: taking(settings, own.policy), log }),
+      verifyApiKey: apiKeyVerifier(own.apiKey, clock),
+      follow: () => {},
+    };
   const [policies, keys] = [client(PolicyService), client(ApiKeyService)];
   const options = { timeoutMs: policyTimeoutMs };
   // for no request: it must not fail with the token or the deadline of one
-  const load: LoadPolicy = ({ revision, revocationsAt }) =>
+  const load: LoadPolicy = ({ revision, revocationsAt, configRevision }) =>
     currentRequest.run(undefined, () =>
       policies.getPolicy(
         {
           knownRevision: revision,
           knownRevocationsAt: revocationsAt && timestampFromDate(revocationsAt),
+          knownConfigRevision: configRevision,
         },
         options,
       ),
     );
   const ask: AskApiKey = (key) => currentRequest.run(undefined, () => keys.verifyApiKey({ key }, options));
+  const policy = cachedPolicy({
+    ...{ load: taking(settings, load), clock, log },
+    background: resources.background,
+  });
   return {
-    policy: cachedPolicy({ load, clock, background: resources.background, log }),
+    policy,
     verifyApiKey: apiKeyVerifier(ask, clock),
+    follow: () => resources.background(Promise.resolve(policy())),
   };
 }
 
@@ -293,6 +320,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     (request) => resources.registry.fetch("auth")(request),
     kernel.clock,
   );
+  const sources = gateSources(kernel, parts.sources);
   const rpc = createRpcServer({
     implementations: parts.implementations,
     gate: requestGate({
@@ -300,7 +328,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
       serviceTokens: kernel.serviceTokens,
       clock: kernel.clock,
       audit: kernel.audit,
-      ...gateSources(kernel, parts.sources),
+      ...sources,
     }),
     interceptors: [
       validation,
@@ -308,6 +336,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
       kernel.answers.interceptor,
       auditRefusals(kernel.audit),
     ],
+    timeoutMs: () => kernel.settings.get("request.timeout-ms") ?? limits.timeoutMs,
     log,
   });
   const app = new Hono();
@@ -322,6 +351,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const clean = messageCleaner(kernel.name);
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
+    async () => void (await sources.policy()), // so that one whom nobody asks follows, too
     createSealer(kernel.name, kernel.env.MALL_MASTER_KEY, kernel.db),
     ...(own ? [() => own()] : []),
     async () => void (await kernel.answers.clean()),

@@ -3,11 +3,14 @@ import openapi from "@mall/gen/openapi/auth.json";
 import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
+import type { Id } from "@mall/kernel/id";
 import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
+import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
+import { postgresConfig } from "./config/postgres";
 import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
@@ -16,6 +19,7 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
+import { configRpc } from "./transport/config-rpc";
 import { emailRpc } from "./transport/email-rpc";
 import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
@@ -26,7 +30,7 @@ import { authRpc } from "./transport/rpc";
 function compose(resources: Resources, passwords: Passwords) {
   const env = parseEnv(authEnv, resources.env);
   const kernel = createKernel("auth", resources, env);
-  const { db, clock, newId, announce, secrets, audit } = kernel;
+  const { db, clock, newId, announce, secrets, audit, settings } = kernel;
   const deps: Deps = {
     db,
     clock,
@@ -34,6 +38,8 @@ function compose(resources: Resources, passwords: Passwords) {
     announce,
     secrets,
     audit,
+    settings,
+    config: postgresConfig(resources.db),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     mailer: mailerOf(env),
@@ -60,9 +66,12 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     passwords,
   );
   const app = createApp(kernel, {
+    forget: async (tx, subject) => {
+      if (subject.startsWith("usr_")) await eraseAccount(deps)(tx, subject as Id<"usr">);
+    },
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
-    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps)],
+    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps), configRpc(deps)],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
       apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),

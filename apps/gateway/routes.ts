@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { ConfigService } from "@mall/gen/mall/auth/v1/config_pb";
 import { EmailService } from "@mall/gen/mall/auth/v1/email_pb";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
@@ -23,6 +24,7 @@ export const contract: readonly DescService[] = [
   PolicyService,
   ApiKeyService,
   EmailService,
+  ConfigService,
   UserService,
   AddressService,
   CartService,

@@ -3,6 +3,8 @@ import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import openapi from "@mall/gen/openapi/user.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
+import type { Id } from "@mall/kernel/id";
+import { forgetUser } from "./application/forget-user";
 import { clearProfiles } from "./db/clear-profiles";
 import type { Deps } from "./deps";
 import { userEnv } from "./env";
@@ -25,6 +27,9 @@ export function createUserService(resources: Resources): MallApp {
     consumers: userConsumers(deps),
     migrations: journal.entries.length,
     openapi,
+    forget: async (tx, subject) => {
+      if (subject.startsWith("usr_")) await forgetUser(deps)(tx, subject as Id<"usr">);
+    },
     clear: [clearProfiles],
   });
 }

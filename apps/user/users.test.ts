@@ -33,9 +33,10 @@ const keysOf = async (id: string) => [
 ];
 
 const announced = async (id: string) =>
-  mall.db.sql.unsafe(`select type, consumer, sequence, data from "user".outbox where subject = $1`, [
-    id,
-  ] as never[]);
+  mall.db.sql.unsafe(
+    `select type, consumer, sequence, data from "user".outbox where subject = $1 order by consumer`,
+    [id] as never[],
+  );
 
 const staff = () =>
   mall.client(UserService, { user: { id: mall.newId("usr"), roles: ["customer", "staff"] } });

@@ -84,6 +84,100 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads every setting there is
+         * @description Reads every setting there is.
+         *
+         *     Needs the role admin.
+         */
+        get: operations["GetConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/config/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets one setting
+         * @description Sets one setting.
+         *
+         *     Needs the role admin.
+         */
+        put: operations["SetConfig"];
+        post?: never;
+        /**
+         * Makes one setting what it was before anybody set it
+         * @description Makes one setting what it was before anybody set it.
+         *
+         *     Needs the role admin.
+         */
+        delete: operations["ResetConfig"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/config/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the changes, newest first
+         * @description Lists the changes, newest first.
+         *
+         *     Needs the role admin.
+         */
+        get: operations["ListConfigHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/config/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes every setting what it was as of a revision, by a new revision
+         * @description Makes every setting what it was as of a revision, by a new revision.
+         *
+         *     Needs the role admin.
+         */
+        post: operations["RollbackConfig"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/auth/email-verification": {
         parameters: {
             query?: never;
@@ -1361,6 +1455,23 @@ export interface components {
             /** @description The user's cart. */
             cart?: components["schemas"]["Cart"];
         };
+        /** @description One change of the configuration. */
+        ConfigRevision: {
+            /**
+             * Format: int32
+             * @description Its number; each change has the next one.
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            at?: string;
+            /** @description Who made it: the id of a user or of an API key, or command for the command line. */
+            author: string;
+            /** @description What it changed. */
+            changes: components["schemas"]["SettingChange"][];
+        };
         ConfirmEmailChangeRequest: {
             /** @description The code from the mail. */
             code: string;
@@ -1509,6 +1620,15 @@ export interface components {
             /** @description The order, once it exists. */
             order?: components["schemas"]["Order"];
         };
+        GetConfigResponse: {
+            /**
+             * Format: int32
+             * @description Number of the last change; 0 before the first one.
+             */
+            revision: number;
+            /** @description All settings, by key. */
+            settings: components["schemas"]["Setting"][];
+        };
         GetCouponResponse: {
             /** @description The coupon. */
             coupon?: components["schemas"]["Coupon"];
@@ -1614,6 +1734,12 @@ export interface components {
         ListBlockedUsersResponse: {
             /** @description The users of this page. */
             userIds: string[];
+            /** @description Token of the next page; empty at the end. */
+            nextPageToken: string;
+        };
+        ListConfigHistoryResponse: {
+            /** @description The changes of this page. */
+            revisions: components["schemas"]["ConfigRevision"][];
             /** @description Token of the next page; empty at the end. */
             nextPageToken: string;
         };
@@ -2173,6 +2299,7 @@ export interface components {
         RequestEmailChangeResponse: Record<string, never>;
         RequestEmailVerificationRequest: Record<string, never>;
         RequestEmailVerificationResponse: Record<string, never>;
+        ResetConfigResponse: Record<string, never>;
         RevokeApiKeyResponse: Record<string, never>;
         /** @description A role that an operator defined. */
         Role: {
@@ -2182,6 +2309,20 @@ export interface components {
             description: string;
             /** @description Permissions it gives, such as stock.adjust; the operations name the one they need. */
             permissions: string[];
+        };
+        RollbackConfigRequest: {
+            /**
+             * Format: int32
+             * @description Number of the change whose state shall hold again; 0 for the state before the first one.
+             */
+            revision?: number;
+        };
+        RollbackConfigResponse: {
+            /**
+             * Format: int32
+             * @description Number of the last change.
+             */
+            revision: number;
         };
         RotateApiKeyRequest: {
             /**
@@ -2260,6 +2401,11 @@ export interface components {
              */
             updatedAt?: string;
         };
+        SetConfigRequest: {
+            /** @description What to set it to. */
+            value: string;
+        };
+        SetConfigResponse: Record<string, never>;
         SetItemQuantityRequest: {
             /**
              * Format: int32
@@ -2297,6 +2443,24 @@ export interface components {
         SetRuleResponse: {
             /** @description The rule. */
             rule?: components["schemas"]["Rule"];
+        };
+        /** @description A setting. */
+        Setting: {
+            /** @description Its name. */
+            key: string;
+            /** @description What it is set to; absent while it is what the environment or the code says. */
+            value?: string;
+            /** @description What it is for, and what it is when nobody sets it. */
+            description: string;
+            /** @description What a value has to be. */
+            form: string;
+        };
+        /** @description What one change did to one setting. */
+        SettingChange: {
+            /** @description Name of the setting. */
+            key: string;
+            /** @description What it was set to; absent when it is no longer set. */
+            value?: string;
         };
         /** @description A way to ship, with its price for the quoted address. */
         ShippingOption: {
@@ -2555,6 +2719,172 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogoutResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    GetConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Number of the last change; 0 before the first one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GetConfigResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    SetConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the setting. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetConfigRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetConfigResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ResetConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the setting. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetConfigResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ListConfigHistory: {
+        parameters: {
+            query?: {
+                /** @description Most changes to return, 1 to 100; 20 when absent. */
+                pageSize?: number;
+                /** @description nextPageToken of the page before. */
+                pageToken?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes of this page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConfigHistoryResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    RollbackConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RollbackConfigRequest"];
+            };
+        };
+        responses: {
+            /** @description Number of the last change. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RollbackConfigResponse"];
                 };
             };
             /** @description Any other refusal or failure; `reason` names it. */

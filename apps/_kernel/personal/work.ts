@@ -11,14 +11,20 @@ export interface DataKeyWork {
   isClearLeft(): Promise<boolean>;
   /** Wraps all keys by the newest master key, and tells how many; what else a former one sealed is sealed anew, too. */
   rotate(): Promise<number>;
-  /** Destroys the key of a user, or of what stands for a guest, and with it everything personal about it here. */
+  /**
+   * Destroys the key of a user, or of what stands for a guest, and with it everything personal about it here. A user of
+   * whom nothing is left can register again.
+   */
   erase(subject: Id): Promise<void>;
 }
 
 type Needed = Pick<Kernel, "name" | "db" | "dataKeys" | "personal" | "audit">;
 
 /** The work on the data keys of one service. */
-export function dataKeyWork(kernel: Needed, parts: Pick<AppParts, "clear" | "reseal">): DataKeyWork {
+export function dataKeyWork(
+  kernel: Needed,
+  parts: Pick<AppParts, "clear" | "reseal" | "forget">,
+): DataKeyWork {
   const { name, db, dataKeys, audit } = kernel;
   const rows = (parts.clear ?? []).map((table) => clearRows(name, dataKeys, table));
   return {
@@ -34,6 +40,10 @@ export function dataKeyWork(kernel: Needed, parts: Pick<AppParts, "clear" | "res
       await db.tx((tx) => audit.record(tx, { action: "RotateDataKeys", metadata: { keys } }));
       return keys;
     },
-    erase: (subject) => db.tx((tx) => erasePersonal(kernel)(tx, subject)),
+    erase: (subject) =>
+      db.tx(async (tx) => {
+        await parts.forget?.(tx, subject);
+        await erasePersonal(kernel)(tx, subject);
+      }),
   };
 }

@@ -83,6 +83,8 @@ export interface RpcServerDeps {
   gate: (context: HandlerContext) => Promise<void>;
   /** Inside the request's context; validation and idempotency. */
   interceptors: Interceptor[];
+  /** Milliseconds that a call by REST may take whose client names no deadline. */
+  timeoutMs(): number;
   log: Log;
 }
 
@@ -156,7 +158,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
       service: method.parent,
       method,
       protocolName: protocol,
-      timeoutMs: Math.min(timeoutMs ?? limits.timeoutMs, limits.timeoutMsMax),
+      timeoutMs: Math.min(timeoutMs ?? deps.timeoutMs(), limits.timeoutMsMax),
       requestSignal: signal,
       requestHeader: header,
       contextValues: createContextValues(),

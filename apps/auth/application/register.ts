@@ -4,7 +4,13 @@ import { later } from "@mall/kernel/time";
 import { insertAccount } from "../db/accounts";
 import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
-import { type Account, displayNameOf, emailTaken, registrableEmail } from "../domain/account";
+import {
+  type Account,
+  displayNameOf,
+  emailTaken,
+  registrableEmail,
+  registrationClosed,
+} from "../domain/account";
 import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /** Who wants an account. */
@@ -14,10 +20,11 @@ export interface Registration {
   displayName: string;
 }
 
-/** Creates a customer's account and its first session. Faults EMAIL_TAKEN, VALIDATION, OVERLOADED. */
+/** Creates a customer's account and its first session. Faults REGISTRATION_CLOSED, EMAIL_TAKEN, VALIDATION, OVERLOADED. */
 export const register =
   (deps: Deps) =>
   async (input: Registration): Promise<SignedIn> => {
+    if (deps.settings.get("registration.open") === false) throw registrationClosed();
     const email = registrableEmail(input.email);
     const displayName = displayNameOf(input.displayName, email);
     const key = await deps.keys.current();

@@ -117,6 +117,12 @@ export const expected: Readonly<Record<string, Expected>> = {
   "PolicyService/UnblockUser": adminAndCommands,
   "PolicyService/ListBlockedUsers": adminAndCommands,
 
+  "ConfigService/GetConfig": adminAndCommands,
+  "ConfigService/SetConfig": adminAndCommands,
+  "ConfigService/ResetConfig": adminAndCommands,
+  "ConfigService/ListConfigHistory": adminAndCommands,
+  "ConfigService/RollbackConfig": adminAndCommands,
+
   "ApiKeyService/CreateApiKey": signedIn,
   "ApiKeyService/ListApiKeys": signedIn,
   "ApiKeyService/RotateApiKey": { ...signedIn, object: "apiKey" },

@@ -1,8 +1,7 @@
 import { UserDeletedSchema } from "@mall/gen/mall/user/v1/events_pb";
 import type { Id } from "@mall/kernel/id";
-import { deleteAddresses } from "../db/addresses";
-import { buryProfile } from "../db/profiles";
 import type { Deps } from "../deps";
+import { forgetUser } from "./forget-user";
 
 /**
  * Forgets a user who has given the password once more, and tells everybody else to. What is left is the fact that this
@@ -13,10 +12,8 @@ export const deleteMe =
   async (userId: Id<"usr">, password: string): Promise<void> => {
     await deps.rpc.auth.verifyPassword({ userId, password });
     await deps.db.tx(async (tx) => {
-      const version = await buryProfile(tx, userId, deps.clock());
+      const version = await forgetUser(deps)(tx, userId);
       if (version === undefined) return;
-      await deleteAddresses(tx, userId);
-      await deps.personal.erase(tx, userId);
       await deps.audit.record(tx, { action: "DeleteMe", subject: userId });
       await deps.announce(tx, {
         desc: UserDeletedSchema,
