@@ -204,10 +204,16 @@ const layers: readonly Layer[] = [
       "the kernel serves every service and so knows none: only mall.common.v1, google.api, libraries, and what every gate asks auth for: the policy and API keys.",
   },
   {
-    files: /^apps\/(?:example|client)\//,
+    files: /^apps\/client\/(?!.*(?:\.test|testing)\.ts$)/,
     may: ["own:*", "gen:*", "lib:*"],
+    never: [...database, "lib:node:*", "lib:bun*"],
+    lesson: "the client runs in browsers: it knows the contract's generated code and libraries that need no runtime.",
+  },
+  {
+    files: /^apps\/(?:example|client)\//,
+    may: ["own:*", "app:client/*", "gen:*", "lib:*"],
     never: database,
-    lesson: "what runs at the customer's knows the contract only: generated messages and a Connect client.",
+    lesson: "what runs at the customer's knows the contract only: generated messages and @mall/client.",
   },
   {
     files: /^apps\/mall\//,
