@@ -207,7 +207,8 @@ const layers: readonly Layer[] = [
     files: /^apps\/client\/(?!.*(?:\.test|testing)\.ts$)/,
     may: ["own:*", "gen:*", "lib:*"],
     never: [...database, "lib:node:*", "lib:bun*"],
-    lesson: "the client runs in browsers: it knows the contract's generated code and libraries that need no runtime.",
+    lesson:
+      "the client runs in browsers: it knows the contract's generated code and libraries that need no runtime.",
   },
   {
     files: /^apps\/(?:example|client)\//,
