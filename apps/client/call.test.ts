@@ -180,6 +180,14 @@ describe.each(Object.entries(surfaces))("on %s", (_, surface) => {
   });
 });
 
+test("reasons are typed by their RPC: what it never says does not compile", () => {
+  const fault = faultOf<"ListProducts">(new Error());
+  // @ts-expect-error nothing is declined when products are listed
+  expect(fault?.reason === "PAYMENT_DECLINED").toBe(false);
+  // @ts-expect-error no reason is spelt so
+  expect(faultOf(new Error())?.reason === "OUT_OFF_STOCK").toBe(false);
+});
+
 test("openapi-fetch's own way is kept: a refusal is its error, and the response has the fault", async () => {
   const { fetch } = scripted([outOfStock]);
   const { error, response } = await mallRest({ url, fetch }).GET("/v1/products");

@@ -32,7 +32,7 @@ const titled = (tab: Tab, name: string | RegExp) => tab.getByRole("heading", { l
 
 /** Looks a product up, chooses a variant of it and puts it into the cart. */
 async function collect(tab: Tab, title: string, variant: RegExp, quantity = 1): Promise<void> {
-  await tab.getByRole("link", { name: "EdgeMall" }).click();
+  await tab.getByRole("link", { name: "EdgeMall", exact: true }).click();
   await tab.getByLabel("Search").fill(title);
   await press(tab, "Search");
   await main(tab).getByRole("link", { name: title }).first().click();
