@@ -3,7 +3,7 @@ import { openShop, type Shop } from "./browser";
 import { hasChromium } from "./chromium";
 import { newAdmin } from "./command";
 import { host, hostKind } from "./host";
-import { type Cart, guestWith, newUser, type Product, placeOrder, rest } from "./shop";
+import { type Cart, guestWith, inStock, newUser, type Product, placeOrder, rest } from "./shop";
 
 beforeAll(() => host());
 
@@ -70,6 +70,16 @@ function requestsTo({ context }: Shop, path: string) {
     if (request.method() === "POST" && request.url().endsWith(path)) headers.push(request.headers());
   });
   return headers;
+}
+
+/** Lets the mall carry out the first such request and loses its answer. */
+async function loseFirstAnswer(tab: Tab, path: string, method: string): Promise<void> {
+  let lost = 0;
+  await tab.route(path, async (route) => {
+    if (route.request().method() !== method || lost++ > 0) return route.continue();
+    await route.fetch();
+    await route.abort("connectionreset");
+  });
 }
 
 inChromium("a guest finds a variant, changes the cart, buys and sees the order again", async ({ tab }) => {
@@ -168,12 +178,7 @@ inChromium("an answer that gets lost on the way is asked for again with the same
   await collect(tab, "Trail Mug", /Moss Green/);
   await fillAddress(tab);
   const orders = requestsTo(shop, "/PlaceOrder");
-  let lost = 0;
-  await tab.route("**/PlaceOrder", async (route) => {
-    if (route.request().method() !== "POST" || lost++ > 0) return route.continue();
-    await route.fetch();
-    await route.abort("connectionreset");
-  });
+  await loseFirstAnswer(tab, "**/PlaceOrder", "POST");
   await payWith(tab, "Test card that is accepted");
   await paid(tab);
   const keys = orders.map((headers) => headers["idempotency-key"]);
@@ -212,4 +217,22 @@ inChromium("the documentation page sends a request and shows its answer", async 
   const answer = operation.locator(".live-responses-table");
   await answer.getByText("200", { exact: true }).waitFor();
   expect(await answer.textContent()).toContain('"nextPageToken"');
+});
+
+inChromium("the REST client sends a body again whose answer got lost", async ({ tab }) => {
+  const mug = await inStock();
+  const { cartId, cartSecret } = await guestWith(mug);
+  const entry = `${import.meta.dir}/page.ts`;
+  const program = `import { answerOf, mallRest } from "@mall/client/rest";
+    globalThis.setQuantity = (url, secrets, path, quantity) =>
+      answerOf(mallRest({ url, secrets: () => secrets })
+        .PATCH("/v1/carts/{cartId}/items/{variantId}", { params: { path }, body: { quantity } }));`;
+  const built = await Bun.build({
+    ...{ entrypoints: [entry], files: { [entry]: program }, target: "browser", format: "iife" },
+  });
+  await tab.evaluate(await built.outputs[0]!.text());
+  await loseFirstAnswer(tab, "**/items/*", "PATCH");
+  const args = [(await host()).url, { cartSecret }, { cartId, variantId: mug.id }, 4];
+  const answer = await tab.evaluate(`setQuantity(...${JSON.stringify(args)})`);
+  expect((answer as { cart: Cart }).cart.items[0]!.quantity).toBe(4);
 });
