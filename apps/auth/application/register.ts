@@ -11,6 +11,7 @@ import {
   registrableEmail,
   registrationClosed,
 } from "../domain/account";
+import { currentClient } from "./current-client";
 import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /** Who wants an account. */
@@ -37,7 +38,7 @@ export const register =
     await deps.db.tx(async (tx) => {
       if (!(await insertAccount(tx, deps.people, account, passwordHash)))
         throw audited(emailTaken(), { action: "Register" });
-      await insertSession(tx, session);
+      await insertSession(tx, deps.people, session, currentClient());
       const metadata = { sessionId: session.id };
       await deps.audit.record(tx, { action: "Register", subject: id, actor: { kind: "user", id }, metadata });
       const data = { userId: account.id };
