@@ -450,6 +450,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the user's live sessions, those used last first, at most 100
+         * @description Lists the user's live sessions, those used last first, at most 100.
+         */
+        get: operations["ListSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/sessions/{sessionId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Ends one of the user's sessions: within a second its tokens work nowhere
+         * @description Ends one of the user's sessions: within a second its tokens work nowhere.
+         */
+        delete: operations["RevokeSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/logout-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends all of the user's sessions, this one included: within a second their tokens work nowhere
+         * @description Ends all of the user's sessions, this one included: within a second their tokens work nowhere.
+         */
+        post: operations["LogoutAll"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me/addresses": {
         parameters: {
             query?: never;
@@ -1771,6 +1831,10 @@ export interface components {
             /** @description Token of the next page; empty at the end. */
             nextPageToken: string;
         };
+        ListSessionsResponse: {
+            /** @description The sessions. */
+            sessions: components["schemas"]["Session"][];
+        };
         ListUsersResponse: {
             /** @description The users of this page, newest first. */
             users: components["schemas"]["Profile"][];
@@ -1789,6 +1853,8 @@ export interface components {
             /** @description The new session. */
             tokens?: components["schemas"]["Tokens"];
         };
+        LogoutAllRequest: Record<string, never>;
+        LogoutAllResponse: Record<string, never>;
         LogoutRequest: Record<string, never>;
         LogoutResponse: Record<string, never>;
         /** @description A picture of a product. */
@@ -2301,6 +2367,7 @@ export interface components {
         RequestEmailVerificationResponse: Record<string, never>;
         ResetConfigResponse: Record<string, never>;
         RevokeApiKeyResponse: Record<string, never>;
+        RevokeSessionResponse: Record<string, never>;
         /** @description A role that an operator defined. */
         Role: {
             /** @description Its name, which accounts have beside customer, staff and admin. */
@@ -2400,6 +2467,32 @@ export interface components {
              * @description When it was changed last.
              */
             updatedAt?: string;
+        };
+        /** @description A live session. */
+        Session: {
+            /** @description Its id (ses_…). */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was signed in.
+             */
+            createdAt?: string;
+            /**
+             * Format: date-time
+             * @description When it was signed in or refreshed last.
+             */
+            lastUsedAt?: string;
+            /**
+             * Format: date-time
+             * @description When it ends unless it is refreshed before.
+             */
+            expiresAt?: string;
+            /** @description IP address it was used from last; empty when it is not known. */
+            address: string;
+            /** @description What the client called itself (User-Agent), at most 200 characters; empty when it is not known. */
+            device: string;
+            /** @description Whether it is the one of this request. */
+            isCurrent: boolean;
         };
         SetConfigRequest: {
             /** @description What to set it to. */
@@ -3428,6 +3521,101 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListBlockedUsersResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ListSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSessionsResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    RevokeSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the session. */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokeSessionResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    LogoutAll: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["LogoutAllRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogoutAllResponse"];
                 };
             };
             /** @description Any other refusal or failure; `reason` names it. */
