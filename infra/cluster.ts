@@ -8,6 +8,7 @@ import { gatewayPort, serviceNames } from "@mall/kernel/topology";
 import { hostDatabase } from "@mall/mall/database";
 import { buildMall } from "@mall/mall/mall";
 import { seedDemo } from "@mall/mall/seed";
+import { clusterCertificates, keepRenewed } from "./cluster/certificates";
 import { startClusterMall } from "./cluster/mall";
 import { type ProviderName, providers } from "./prove/provider";
 
@@ -67,9 +68,12 @@ async function main(): Promise<void> {
     await seedDemo(seeding).finally(seeding.close);
     const logFolder = resolve(process.env.MALL_DATA_DIR ?? ".mall", "logs");
     mkdirSync(logFolder, { recursive: true });
+    const certificates = await clusterCertificates(resolve(process.env.MALL_DATA_DIR ?? ".mall", "certs"));
+    const stopRenewing = keepRenewed(certificates);
+    ends.push(async () => stopRenewing());
     const gatewayPorts = { port, grpcPort };
     const mall = await startClusterMall({
-      ...{ copies: options.copies, env, redisUrl: redis.url, gatewayPorts, logFolder },
+      ...{ copies: options.copies, env, redisUrl: redis.url, gatewayPorts, certificates, logFolder },
     });
     ends.push(mall.drain);
     await provider.open(mall.gateways[0]!);
@@ -77,6 +81,7 @@ async function main(): Promise<void> {
     console.log(`
 EdgeMall is ready: ${options.copies} processes of each service, registry ${redis.says}
   gateways   ${mall.gateways.join("  ")}
+  between    mutual TLS, certificates in ${certificates.path}
   logs       ${logFolder}
   payments   ${provider.name}
 Kill one with kill -9 and it comes back; Ctrl-C drains all.`);

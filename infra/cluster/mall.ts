@@ -1,4 +1,5 @@
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
+import type { CertificateFolder } from "@mall/mall/certificate-folder";
 import { stablePorts } from "./ports";
 import { type SupervisedProcess, supervise } from "./process";
 
@@ -31,7 +32,9 @@ export interface ClusterOptions {
   /** Ports of the first gateway, 1 more for each further one; free ports when absent. */
   gatewayPorts?: { port: number; grpcPort: number };
   logFolder: string;
-  /** Address at which others reach a process; its own when absent. */
+  /** With them processes talk by mutual TLS. */
+  certificates?: CertificateFolder;
+  /** Address at which others reach a process without TLS; its own when absent. */
   addressOf?(service: NodeService, port: number): string;
 }
 
@@ -43,7 +46,12 @@ interface Place {
   address: string;
 }
 
-async function placesFor({ copies, gatewayPorts, addressOf }: ClusterOptions): Promise<Place[]> {
+async function placesFor({
+  copies,
+  gatewayPorts,
+  certificates,
+  addressOf,
+}: ClusterOptions): Promise<Place[]> {
   const plan = [...serviceNames, "gateway" as const].flatMap((service) =>
     Array.from({ length: copies }, (_, copy) => ({ service, copy, name: `${service}-${copy + 1}` })),
   );
@@ -52,7 +60,8 @@ async function placesFor({ copies, gatewayPorts, addressOf }: ClusterOptions): P
     const fixed = service === "gateway" ? gatewayPorts : undefined;
     const port = fixed ? fixed.port + copy : ports[2 * i]!;
     const grpcPort = fixed ? fixed.grpcPort + copy : ports[2 * i + 1]!;
-    const address = addressOf?.(service, port) ?? `http://127.0.0.1:${port}`;
+    const plain = addressOf?.(service, port) ?? `http://127.0.0.1:${port}`;
+    const address = certificates ? `https://127.0.0.1:${grpcPort}` : plain;
     return { service, name, port, grpcPort, address };
   });
 }
@@ -94,6 +103,7 @@ export async function startClusterMall(options: ClusterOptions): Promise<Cluster
   const nodes = places.map(({ service, name, port, grpcPort, address }): Node => {
     const env = {
       ...shared,
+      ...options.certificates?.files(service),
       ...{ SERVICE: service, PORT: String(port), GRPC_PORT: String(grpcPort), ADVERTISED_URL: address },
     };
     const { logFolder } = options;

@@ -1,3 +1,4 @@
+import type { CertificateFolder } from "@mall/mall/certificate-folder";
 import type { ClusterMall, NodeService } from "../../cluster/mall";
 import type { Random } from "../../random";
 import type { Form, Result } from "../proof";
@@ -12,6 +13,8 @@ export interface PlatformContext {
   size(counts: Record<Form, number>): number;
   random: Random;
   mall: ClusterMall;
+  /** What its processes know each other by; undefined where a tap stands between them. */
+  certificates?: CertificateFolder;
   door: FrontDoor;
   town: Town;
   /** In front of the services that the proof has named; counts what passes. */

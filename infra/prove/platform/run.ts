@@ -7,6 +7,7 @@ import { migrate } from "@mall/kernel/db/migrate";
 import { startRedis } from "@mall/kernel/testing/redis";
 import { serviceNames } from "@mall/kernel/topology";
 import postgres from "postgres";
+import { clusterCertificates } from "../../cluster/certificates";
 import { type ClusterMall, startClusterMall } from "../../cluster/mall";
 import { stablePorts } from "../../cluster/ports";
 import { randomOf } from "../../random";
@@ -93,7 +94,10 @@ async function prove(proof: PlatformProof, ground: Ground, { form, seed }: Optio
     const inherited = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "" };
     const settings = { MALL_ENV: "test", LOG_LEVEL: "warn", DRAIN_SECONDS: "2", DATABASE_URL: database.url };
     const env = { ...inherited, ...settings, ...proof.env };
-    const mall = await startClusterMall({ copies, env, redisUrl, logFolder, addressOf: doors.addressOf });
+    // a tap can stand between processes only where these talk in the clear
+    const certificates = proof.tapped ? undefined : await clusterCertificates(join(logFolder, `certs-${id}`));
+    const { addressOf } = doors;
+    const mall = await startClusterMall({ copies, env, redisUrl, logFolder, certificates, addressOf });
     ends.push(() => Promise.all(mall.nodes.map((node) => node.stop())));
     await doors.opened();
     await mall.ready();
@@ -106,7 +110,7 @@ async function prove(proof: PlatformProof, ground: Ground, { form, seed }: Optio
     ends.push(() => door.stop());
     const town = await settle(door, goods, random.fork("town"));
     const context: PlatformContext = {
-      ...{ form, random, mall, door, town, tap, log, size: (counts) => counts[form] },
+      ...{ form, random, mall, certificates, door, town, tap, log, size: (counts) => counts[form] },
     };
     log("the mall is ready");
     const result = await proof.run(context);
