@@ -53,6 +53,28 @@ const read = { refusesNext: true };
 const write = { refusesNext: false };
 
 describe("work for a caller who goes away", () => {
+  test("whose statement waits behind another one takes nobody else's answer", async () => {
+    const one = openDb({ url: database.url, max: 1, applicationName: "cancelled" });
+    const caller = new AbortController();
+    // as statements are run: those the connection knows are sent before the one in front has been answered
+    const ask = (word: string) => one.sql.unsafe("select $1::text as word", [word], { prepare: true });
+    const wait = (seconds: number) => one.sql.unsafe("select pg_sleep($1)", [seconds], { prepare: true });
+    await wait(0);
+    await ask("known");
+    const first = wait(0.5);
+    first.execute();
+    await begun();
+    const theirs = outcome(cancellable(caller.signal, read, async () => ask("theirs")));
+    const mine = ask("mine");
+    mine.execute();
+    await Bun.sleep(50);
+    caller.abort();
+    expect((await mine).map(({ word }) => word)).toEqual(["mine"]);
+    expect((await ask("next")).map(({ word }) => word)).toEqual(["next"]);
+    await Promise.all([first, theirs]);
+    await one.close();
+  });
+
   test("ends in the database at once", async () => {
     const caller = new AbortController();
     const work = outcome(cancellable(caller.signal, read, async () => db.sql.unsafe(sleep)));

@@ -10,10 +10,18 @@ interface Work {
   isOver: boolean;
 }
 
-/** A query of postgres.js. */
+/** A query of postgres.js; `state` is set once it is sent, `active` while the database works on it. */
 interface Cancellable extends PromiseLike<unknown> {
   cancel(): unknown;
+  state?: unknown;
+  active?: boolean;
 }
+
+/**
+ * Whether postgres.js (3.4.9) may cancel a query. One that was sent behind another on the same connection it would take
+ * out of its list although the database still answers it, and give that answer to the next query, of somebody else.
+ */
+const mayBeCancelled = ({ state, active }: Cancellable): boolean => !state || Boolean(active);
 
 const currentWork = new AsyncLocalStorage<Work | undefined>();
 
@@ -29,7 +37,8 @@ export async function cancellable<T>(
 ): Promise<T> {
   const work: Work = { signal, refusesNext, running: new Set(), isOver: false };
   const cancel = () => {
-    for (const query of work.running) Promise.resolve(query.cancel()).catch(() => {});
+    for (const query of work.running)
+      if (mayBeCancelled(query)) Promise.resolve(query.cancel()).catch(() => {});
   };
   signal.addEventListener("abort", cancel, { once: true });
   try {
