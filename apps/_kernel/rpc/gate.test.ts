@@ -6,7 +6,7 @@ import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { Actor } from "../identity/actor";
 import { currentPeer } from "../identity/peer";
-import { serviceTokens } from "../identity/service-token";
+import { rpcScope, serviceTokens } from "../identity/service-token";
 import { type Policy, policyCopy } from "../policy/policy";
 import { reasonOf } from "../testing/refusal";
 import type { CallerName } from "../topology";
@@ -53,8 +53,8 @@ async function pass(method: DescMethod, headers: Record<string, string>, policy?
   return context.values.get(requestKey).actor;
 }
 
-const fromCheckout = async () => ({
-  "x-service-token": await serviceTokens(master, "checkout", clock).tokenFor("product"),
+const fromCheckout = async (method: DescMethod) => ({
+  "x-service-token": await serviceTokens(master, "checkout", clock).tokenFor("product", rpcScope(method)),
 });
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
@@ -69,7 +69,7 @@ describe("without a policy, which auth never told", () => {
   });
 
   test("services go on with each other", async () => {
-    expect(await reasonOf(pass(reserveStock, await fromCheckout()))).toBe("");
+    expect(await reasonOf(pass(reserveStock, await fromCheckout(reserveStock)))).toBe("");
   });
 });
 
@@ -79,7 +79,7 @@ describe("with a policy", () => {
   test("a blocked user is refused where the request enters, and not on its way from service to service", async () => {
     expect(await reasonOf(pass(listProducts, bearer("token"), blocked))).toBe("USER_BLOCKED");
     expect(await reasonOf(pass(listProducts, bearer("mk_key"), blocked))).toBe("USER_BLOCKED");
-    const inside = { ...(await fromCheckout()), ...bearer("token") };
+    const inside = { ...(await fromCheckout(listProducts)), ...bearer("token") };
     expect(await reasonOf(pass(listProducts, inside, blocked))).toBe("");
   });
 
@@ -94,15 +94,15 @@ describe("over a connection with the certificate of a service", () => {
     reasonOf(currentPeer.run(peer, () => pass(reserveStock, headers)));
 
   test("a call needs that service's own token", async () => {
-    expect(await over("checkout", await fromCheckout())).toBe("");
-    expect(await over("order", await fromCheckout())).toBe("UNAUTHENTICATED");
+    expect(await over("checkout", await fromCheckout(reserveStock))).toBe("");
+    expect(await over("order", await fromCheckout(reserveStock))).toBe("UNAUTHENTICATED");
     expect(await over("checkout", {})).toBe("UNAUTHENTICATED");
   });
 
   test("what everybody may read needs it, too", async () => {
     const read = (headers: Record<string, string>) =>
       reasonOf(currentPeer.run("checkout", () => pass(listProducts, headers)));
-    expect(await read(await fromCheckout())).toBe("");
+    expect(await read(await fromCheckout(listProducts))).toBe("");
     expect(await read({})).toBe("UNAUTHENTICATED");
   });
 });

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
+import { forwardScope, rpcScope } from "@mall/kernel/identity/service-token";
 import type { CallerName, ServiceName } from "@mall/kernel/topology";
 import { serviceToken } from "./access-callers";
 import { host } from "./host";
@@ -8,7 +10,8 @@ import { inStock, rest } from "./shop";
 async function call(service: ServiceName, peer: CallerName, token: CallerName | undefined, path: string) {
   const { network, services } = await host();
   const headers = new Headers();
-  if (token) headers.set("x-service-token", await serviceToken(token, service));
+  const scope = token === "gateway" ? forwardScope : rpcScope(ProductService.method.listProducts);
+  if (token) headers.set("x-service-token", await serviceToken(token, service, scope));
   return (await network!.send(peer, service, new Request(services![service] + path, { headers }))).status;
 }
 
@@ -52,7 +55,11 @@ describe.skipIf(process.env.MALL_MTLS !== "1")("between the processes of a mall 
     for (let tries = 0; tries < 40 && (await statusOf("/readyz")) !== 200; tries++) await Bun.sleep(250);
     expect(await statusOf("/readyz")).toBe(200);
     const headers = {
-      "x-service-token": await serviceToken("checkout", "product"),
+      "x-service-token": await serviceToken(
+        "checkout",
+        "product",
+        rpcScope(ProductService.method.listProducts),
+      ),
       "content-type": "application/json",
     };
     const rpc = { method: "POST", headers, body: "{}" };
@@ -65,6 +72,7 @@ describe.skipIf(process.env.MALL_MTLS !== "1")("between the processes of a mall 
   test("a caller is believed by its certificate and its token together", async () => {
     const path = "/v1/products?pageSize=1";
     expect(await call("product", "checkout", "checkout", path)).toBe(200);
+    expect(await call("product", "gateway", "gateway", path)).toBe(200);
     expect(await call("product", "checkout", undefined, path)).toBe(401);
     expect(await call("product", "checkout", "gateway", path)).toBe(401);
     expect(await call("product", "payment", "checkout", path)).toBe(401);
@@ -96,7 +104,7 @@ describe.skipIf(process.env.MALL_MTLS !== "1")("between the processes of a mall 
       return console.warn("SKIPPED: python3-grpcio is not installed, gRPC over mutual TLS was not tried");
     const { ports, network } = await host();
     const target = `127.0.0.1:${ports!.product.grpcPort}`;
-    const SERVICE_TOKEN = await serviceToken("gateway", "product");
+    const SERVICE_TOKEN = await serviceToken("gateway", "product", forwardScope);
     const run = await Bun.$`/usr/bin/python3 -B infra/legs/grpc_mtls.py ${target} spiffe://e2e.mall/product`
       .env({ ...process.env, ...network!.envOf("gateway"), SERVICE_TOKEN, GRPC_VERBOSITY: "NONE" })
       .quiet()

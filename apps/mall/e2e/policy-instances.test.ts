@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
+import { forwardScope } from "@mall/kernel/identity/service-token";
 import { freePorts } from "@mall/kernel/testing/ports";
 import type { ServiceName } from "@mall/kernel/topology";
 import { serviceToken } from "./access-callers";
@@ -46,7 +47,7 @@ test.skipIf(hostKind !== "many")(
         urls.map(async (url) => {
           const headers = {
             authorization: `Bearer ${token}`,
-            "x-service-token": await serviceToken("gateway", "product"),
+            "x-service-token": await serviceToken("gateway", "product", forwardScope),
           };
           const request = new Request(`${url}/v1/products?pageSize=1`, { headers });
           const response = await network!.send("gateway", "product", request);
