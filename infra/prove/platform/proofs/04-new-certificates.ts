@@ -5,7 +5,7 @@ import { failuresOf, percentile, startLoad } from "../load";
 import type { PlatformContext, PlatformProof } from "../proof";
 
 /** Deeds a second; some are several requests. */
-const perSecond = 50;
+const perSecond = 20;
 const deadlineMs = 10_000;
 /** Every process looks at its files every second. */
 const seenMs = 3_000;
@@ -41,7 +41,7 @@ async function run({ certificates, door, town, random, log, size }: PlatformCont
 }
 
 /**
- * Certificates of all processes change, and so does the authority, from old to both to new, while 50 customers a second
+ * Certificates of all processes change, and so does the authority, from old to both to new, while 20 customers a second
  * shop over processes that talk by mutual TLS: no request fails.
  *
  * Counts (rounds of two changes of certificates and one of the authority): short 1, default 3, full 10.
