@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { createServer } from "node:net";
 import { NotSent } from "../registry/port";
 import { newAuthority, newLeaf, testCredentials, testFiles } from "../testing/certificates";
 import { caller, echoServer } from "../testing/mtls";
@@ -59,13 +60,15 @@ test("whoever goes away is waited for no longer, and the connection stays", asyn
   expect(server.sessions.size).toBe(1);
 });
 
-test("an address without TLS is not talked to", async () => {
-  let asked = 0;
-  const plain = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(`${asked++}`) });
-  const refused = await caller(order, "cart", `http://127.0.0.1:${plain.port}`)().catch((error) => error);
-  await plain.stop(true);
+test("an address without TLS is not even connected to", async () => {
+  let connections = 0;
+  const plain = createServer(() => void connections++).listen(0, "127.0.0.1");
+  await new Promise((resolve) => plain.once("listening", resolve));
+  const { port } = plain.address() as { port: number };
+  const refused = await caller(order, "cart", `http://127.0.0.1:${port}`)().catch((error) => error);
+  await new Promise((resolve) => plain.close(resolve));
   expect(refused).toBeInstanceOf(NotSent);
-  expect(asked).toBe(0);
+  expect(connections).toBe(0);
 });
 
 test("a process that ends answers what it has, and takes nothing more", async () => {

@@ -120,8 +120,30 @@ test("a client is refused on a connection that is open when its certificate has 
   const ask = stubbornClient(server.url, await newLeaf(authority, "order", { to: inSeconds(2) }));
   expect(await ask()).toBe(201);
   await Bun.sleep(2_500);
-  expect(await ask()).toBe(403);
+  expect(await ask()).toBe("closed");
   expect(server.callers.length).toBe(1);
+});
+
+test("a caller goes on with its new certificate when the old one has ended", async () => {
+  const { authority, order, call } = await pairOfServices();
+  order.take(await newLeaf(authority, "order", { to: inSeconds(2) }));
+  await seen();
+  expect((await call()).status).toBe(201);
+  order.take(await newLeaf(authority, "order"));
+  await Bun.sleep(2_500);
+  expect((await call()).status).toBe(201);
+});
+
+test("a caller takes a new connection when the certificate of the service has ended", async () => {
+  const { authority, cart, call, server } = await pairOfServices();
+  cart.take(await newLeaf(authority, "cart", { to: inSeconds(2) }));
+  await seen();
+  expect((await call()).status).toBe(201);
+  const [before] = server.sessions;
+  cart.take(await newLeaf(authority, "cart"));
+  await Bun.sleep(2_500);
+  expect((await call()).status).toBe(201);
+  expect([...server.sessions]).not.toContain(before!);
 });
 
 test("a server of a removed authority gets no further request over a connection that is open", async () => {

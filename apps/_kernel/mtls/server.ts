@@ -1,4 +1,4 @@
-import { createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from "node:http2";
+import { constants, createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from "node:http2";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Fetch } from "../host/drain";
 import { fetchHandler, type Listening, listening, rpcHandler } from "../host/http2";
@@ -75,7 +75,8 @@ export async function serveMtls({
     const peer = peerOf(session);
     if ("refusal" in peer) {
       refused(peer.refusal);
-      response.writeHead(403).end();
+      // says that nothing was done, so a caller whose certificate has just changed may ask again
+      request.stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return session.close();
     }
     currentPeer.run(peer.name, () => (isGrpc(request) ? grpc : plain)(request, response));
