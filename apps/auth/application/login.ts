@@ -1,4 +1,5 @@
 import { audited } from "@mall/kernel/audit/refusal";
+import { userBlocked } from "@mall/kernel/rpc/policy";
 import { later } from "@mall/kernel/time";
 import { findCredentials, upgradePasswordHash } from "../db/accounts";
 import { insertSession } from "../db/sessions";
@@ -9,7 +10,7 @@ import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /**
  * Starts a session. Unknown accounts cost one verification, too, and answer the same as a wrong password. A hash made
- * at other costs than today's is replaced. Faults INVALID_CREDENTIALS, OVERLOADED.
+ * at other costs than today's is replaced. Faults INVALID_CREDENTIALS, USER_BLOCKED, OVERLOADED.
  */
 export const login =
   (deps: Deps) =>
@@ -19,22 +20,22 @@ export const login =
     const matches = await deps.passwords.verify(input.password, known?.passwordHash ?? deps.passwords.decoy);
     if (!known || !matches)
       throw audited(invalidCredentials(), { action: "Login", subject: known?.account.id });
-    const { account, passwordHash } = known;
-    const { roles, tokenVersion } = account;
+    const { account, passwordHash, isBanned } = known;
+    if (isBanned) throw audited(userBlocked(), { action: "Login", subject: account.id });
     if (!deps.passwords.isCurrent(passwordHash)) {
       await upgradePasswordHash(deps.db, account.id, passwordHash, await deps.passwords.hash(input.password));
     }
     const key = await deps.keys.current();
     const createdAt = deps.clock();
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
-    const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
-    await deps.db.tx(async (tx) => {
-      await insertSession(tx, session);
-      const { id } = account;
-      await deps.audit.record(tx, { action: "Login", subject: session.id, actor: { kind: "user", id } });
+    const { id: userId, tokenVersion } = account;
+    const session = { id: deps.newId("ses"), userId, tokenVersion, createdAt, expiresAt };
+    const holder = await deps.db.tx(async (tx) => {
+      const made = await insertSession(tx, session);
+      const actor = { kind: "user", id: userId } as const;
+      if (made) await deps.audit.record(tx, { action: "Login", subject: session.id, actor });
+      return made;
     });
-    return {
-      account,
-      tokens: await issueTokens(deps, key, { ...session, generation: 1, roles, tokenVersion }),
-    };
+    // password, roles or status changed since they were read: what holds now decides
+    return holder ? { account, tokens: await issueTokens(deps, key, holder) } : login(deps)(input);
   };

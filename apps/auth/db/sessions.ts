@@ -2,8 +2,7 @@ import { accounts, sessions } from "@mall/db/auth";
 import type { Session as DbSession, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf } from "@mall/kernel/id";
-import { and, eq, gt, isNull, sql } from "drizzle-orm";
-import type { Role } from "../domain/account";
+import { and, eq, gt, isNull, type SQL, sql } from "drizzle-orm";
 import type { SessionState } from "../domain/refresh-token";
 import { type Recorded, recordedAt, revokeEnded } from "./revocations";
 
@@ -12,24 +11,40 @@ export interface SessionHolder {
   id: Id<"ses">;
   generation: number;
   userId: Id<"usr">;
-  roles: Role[];
+  roles: string[];
   tokenVersion: number;
 }
 
 interface NewSession {
   id: Id<"ses">;
   userId: Id<"usr">;
+  /** Version of the account whose user showed who they are. */
+  tokenVersion: number;
   createdAt: Date;
   expiresAt: Date;
 }
 
-const insert = statement("insert_session", (p: Params<NewSession>) =>
-  orm.insert(sessions).values({ id: p.id, userId: p.userId, createdAt: p.createdAt, expiresAt: p.expiresAt }),
+type Inserted = { roles: string[] };
+
+const insert = sqlStatement<Omit<NewSession, "id" | "userId"> & { id: string; userId: string }, Inserted>(
+  (p) => sql`with account as (
+      select id, roles from auth.accounts
+      where id = ${p.userId}::uuid and token_version = ${p.tokenVersion} and banned_at is null for share
+    ), made as (
+      insert into auth.sessions (id, user_id, created_at, expires_at)
+      select ${p.id}::uuid, id, ${p.createdAt}::timestamptz, ${p.expiresAt}::timestamptz from account
+    )
+    select to_json(roles) as roles from account`,
 );
 
-/** Inserts a session of the first generation. */
-export async function insertSession(session: DbSession, row: NewSession): Promise<void> {
-  await insert(session, row);
+/**
+ * Inserts a session of the first generation. Undefined when password, roles or status of the account changed since its
+ * user showed who they are: of a change and a sign-in at once, the sign-in sees the change.
+ */
+export async function insertSession(session: DbSession, row: NewSession): Promise<SessionHolder | undefined> {
+  const { id, userId, tokenVersion } = row;
+  const [made] = await insert(session, { ...row, id: uuidOf(id), userId: uuidOf(userId) });
+  return made && { id, generation: 1, userId, roles: made.roles, tokenVersion };
 }
 
 interface RotateParams {
@@ -72,7 +87,7 @@ export async function rotateSession(
   params: RotateParams,
 ): Promise<SessionHolder | undefined> {
   const [row] = await rotate(session, params);
-  return row && { ...row, roles: row.roles as Role[] };
+  return row;
 }
 
 const select = statement("find_session", (p: Params<{ id: string }>) =>
@@ -92,13 +107,22 @@ export async function findSession(
   if (!row) return undefined;
   const { generation, userId, rotatedAt, revokedAt, expiresAt } = row.session;
   return {
-    holder: { id, generation, userId, roles: row.roles as Role[], tokenVersion: row.tokenVersion },
+    holder: { id, generation, userId, roles: row.roles, tokenVersion: row.tokenVersion },
     state: { generation, expiresAt, rotatedAt: rotatedAt ?? undefined, revokedAt: revokedAt ?? undefined },
   };
 }
 
 /** Why a session ended before its time. */
-export type RevokeReason = "LOGOUT" | "REUSE";
+export type RevokeReason = "LOGOUT" | "REUSE" | "PASSWORD" | "BAN";
+
+/**
+ * Part of a statement that begins with `changed as (update … returning id, token_version)` on accounts and goes on with
+ * revokeChanged: all sessions of these accounts end.
+ */
+export const endSessions = (p: Params<Recorded>, reason: RevokeReason): SQL => sql`ended as (
+    update auth.sessions s set revoked_at = ${p.now}::timestamptz, revoke_reason = ${sql.raw(`'${reason}'`)}
+    from changed where s.user_id = changed.id and s.revoked_at is null
+  )`;
 
 const revoke = sqlStatement<{ id: string; reason: string } & Recorded, { id: string }>(
   (p) => sql`with ended as (
