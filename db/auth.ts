@@ -8,6 +8,7 @@ import {
   pgSchema,
   primaryKey,
   text,
+  timestamp,
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
@@ -82,8 +83,10 @@ export const sessions = auth.table(
     /** When the current generation replaced the one before. */
     rotatedAt: instant("rotated_at"),
     revokedAt: instant("revoked_at"),
-    /** Once revoked: LOGOUT, REUSE, PASSWORD or BAN. */
+    /** Why it ended before its time. */
     revokeReason: text("revoke_reason"),
+    /** Address and device it was used from last, sealed with the key of the user; null when nothing is known of them. */
+    personal: bytea("personal"),
   },
   (t) => [
     index("sessions_by_user").on(t.userId),
@@ -95,6 +98,21 @@ export const sessions = auth.table(
     check("sessions_expiry_after_start", sql`${t.expiresAt} > ${t.createdAt}`),
     check("sessions_revoked", sql`(${t.revokedAt} is null) = (${t.revokeReason} is null)`),
   ],
+);
+
+/** Wrong passwords within a sliding window, one row an account, an address, or both: under keyed hashes. */
+export const loginAttempts = auth.table(
+  "login_attempts",
+  {
+    key: bytea("key").primaryKey(),
+    /** Length of the window. */
+    seconds: integer("seconds").notNull(),
+    times: timestamp("times", { withTimezone: true, precision: 3, mode: "date" }).array().notNull(),
+    /** Of an account and an address: until when the address counts as the owner's. */
+    trustedUntil: instant("trusted_until"),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  (t) => [index("login_attempts_expiry").on(t.expiresAt)],
 );
 
 /**
@@ -273,7 +291,9 @@ export const signingKeys = auth.table(
     /** Private half, sealed with the master key and bound to the kid. */
     sealedPrivateKey: bytea("sealed_private_key").notNull(),
     createdAt: instant("created_at").notNull(),
-    /** From when on it signs nothing; it stays published while tokens signed by it can be valid. */
+    /** From when on it signs; null for since it was made. It is published before, so that everybody knows it by then. */
+    activatesAt: instant("activates_at"),
+    /** From when on it signs nothing, which may be in the future; it stays published while tokens signed by it can be valid. */
     retiredAt: instant("retired_at"),
   },
   (t) => [check("signing_keys_generation", sql`${t.generation} >= 1`)],

@@ -83,7 +83,7 @@ describe("a ban", () => {
     const banned = await ban(id);
     expect(banned.access).toMatchObject({ status: UserStatus.BANNED, banReason: "fraud" });
 
-    expect(await reasonOf(auth().logout({}, caller))).toBe("TOKEN_STALE");
+    expect(await reasonOf(auth().logout({}, caller))).toBe("UNAUTHENTICATED");
     const { refreshToken } = tokens;
     expect(await reasonOf(auth().refreshToken({ refreshToken }))).toBe("UNAUTHENTICATED");
     expect(await reasonOf(signIn(email))).toBe("USER_BLOCKED");
@@ -136,7 +136,9 @@ describe("a ban", () => {
     const { id, email, caller } = await someone();
     await ban(id);
     const change = { currentPassword: password, newPassword: "a stapler of another horse" };
-    expect(await reasonOf(mall.client(PasswordService).changePassword(change, caller))).toBe("TOKEN_STALE");
+    expect(await reasonOf(mall.client(PasswordService).changePassword(change, caller))).toBe(
+      "UNAUTHENTICATED",
+    );
     expect(await reasonOf(mall.client(PasswordService).requestPasswordReset({ email }))).toBe("");
     const [{ userId }] = (await mall.db.sql`select (select a.id from auth.accounts a
       where a.email_lookup = r.email_lookup) as "userId" from auth.password_resets r`) as never as [

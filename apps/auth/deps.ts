@@ -1,4 +1,5 @@
 import type { Kernel } from "@mall/kernel/app";
+import type { VerifyAccessToken } from "@mall/kernel/identity/access-token";
 import type { Mailer } from "@mall/kernel/mailer/port";
 import type { SigningKeys } from "./application/signing-keys";
 import type { ConfigStore } from "./config/port";
@@ -15,6 +16,7 @@ export interface Deps
   /** What is personal in accounts. */
   people: People;
   mailer: Mailer;
+  verifyAccessToken: VerifyAccessToken;
   config: ConfigStore;
   keys: SigningKeys;
   /** Every permission of the contract and the built-in roles that have it. */

@@ -5,13 +5,17 @@ import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import type { Id } from "@mall/kernel/id";
+import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
+import { listSigningKeys, type ShownKey } from "./application/list-signing-keys";
+import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
 import { postgresConfig } from "./config/postgres";
+import { cleanAttempts } from "./db/attempts";
 import { cleanResets } from "./db/passwords";
 import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
@@ -31,6 +35,7 @@ import { passwordRpc } from "./transport/password-rpc";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
 import { authRpc } from "./transport/rpc";
+import { sessionRpc } from "./transport/session-rpc";
 
 function compose(resources: Resources, passwords: Passwords) {
   const env = parseEnv(authEnv, resources.env);
@@ -49,6 +54,7 @@ function compose(resources: Resources, passwords: Passwords) {
     passwords: limitedPasswords(passwords, resources.background),
     isCommonPassword: commonPasswords(common),
     mailer: mailerOf(env),
+    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
@@ -78,7 +84,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
     implementations: [
-      ...[authRpc(deps), passwordRpc(deps), emailRpc(deps), accountRpc(deps)],
+      ...[authRpc(deps), sessionRpc(deps), passwordRpc(deps), emailRpc(deps), accountRpc(deps)],
       ...[policyRpc(deps), apiKeyRpc(deps), configRpc(deps)],
     ],
     sources: {
@@ -93,6 +99,8 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
       await cleanSessions(deps.db, deps.clock());
       await cleanRevocations(deps.db, deps.clock());
       await cleanResets(deps.db, deps.clock());
+      await cleanAttempts(deps.db, deps.clock());
+      await cleanSigningKeys(deps);
     },
   });
   return app;
@@ -102,10 +110,16 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
 export interface AuthCommands {
   /** Creates or promotes an administrator; the password is the new account's, absent for one that existed. */
   createAdmin(email: string): Promise<{ password?: string }>;
+  rotateSigningKeys(): Promise<Rotation>;
+  listSigningKeys(): Promise<ShownKey[]>;
 }
 
 /** Commands that run in the process of the command line, whose events a running auth service publishes. */
 export function createAuthCommands(resources: Resources, passwords: Passwords): AuthCommands {
-  const { deps } = compose(resources, passwords);
-  return { createAdmin: createAdmin({ ...deps, db: resources.db }) };
+  const { kernel, deps } = compose(resources, passwords);
+  return {
+    createAdmin: createAdmin({ ...deps, db: resources.db }),
+    rotateSigningKeys: rotateSigningKeys({ ...deps, sealKeys: kernel.seal("signing-keys") }),
+    listSigningKeys: listSigningKeys(deps),
+  };
 }

@@ -6,6 +6,7 @@ import { EmailService } from "@mall/gen/mall/auth/v1/email_pb";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PasswordService } from "@mall/gen/mall/auth/v1/passwords_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
+import { SessionService } from "@mall/gen/mall/auth/v1/sessions_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { Access } from "@mall/gen/mall/common/v1/options_pb";
@@ -28,6 +29,7 @@ export const contract: readonly DescService[] = [
   EmailService,
   PasswordService,
   AccountService,
+  SessionService,
   ConfigService,
   UserService,
   AddressService,

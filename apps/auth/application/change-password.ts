@@ -3,17 +3,19 @@ import { audited } from "@mall/kernel/audit/refusal";
 import type { Id } from "@mall/kernel/id";
 import { later } from "@mall/kernel/time";
 import { replacePassword } from "../db/passwords";
-import { insertSession } from "../db/sessions";
+import { insertSession, revokeSessionsOf } from "../db/sessions";
 import type { Deps } from "../deps";
 import { invalidCredentials } from "../domain/account";
 import { checkPassword } from "../domain/password";
+import { forgiveAttempts } from "./attempt";
+import { currentClient } from "./current-client";
 import { issueTokens, type Tokens } from "./issue-tokens";
 import { verifyPassword } from "./verify-password";
 
 /**
  * Gives a signed-in user another password, once the present one was given again. All sessions end; a new one takes their
  * place, so that a refresh token which somebody copied from this session ends, too. Faults INVALID_CREDENTIALS,
- * VALIDATION, OVERLOADED.
+ * VALIDATION, RATE_LIMITED, OVERLOADED.
  */
 export const changePassword =
   (deps: Deps) =>
@@ -30,8 +32,10 @@ export const changePassword =
     const holder = await deps.db.tx(async (tx) => {
       const hashes = { from: known.passwordHash, to: passwordHash };
       const tokenVersion = await replacePassword(tx, userId, hashes, createdAt);
-      const made = tokenVersion && (await insertSession(tx, { ...session, tokenVersion }));
-      if (!made) throw audited(invalidCredentials(), { action, subject: userId });
+      if (!tokenVersion) throw audited(invalidCredentials(), { action, subject: userId });
+      await revokeSessionsOf(tx, userId, "PASSWORD", createdAt);
+      await forgiveAttempts(deps)(tx, userId, known.account.email);
+      const made = await insertSession(tx, deps.people, { ...session, tokenVersion }, currentClient());
       await deps.audit.record(tx, { action, subject: userId, metadata: { sessionId: session.id } });
       const data = { userId, tokenVersion };
       await deps.announce(tx, {
@@ -40,7 +44,7 @@ export const changePassword =
         subject: userId,
         sequence: tokenVersion,
       });
-      return made;
+      return made!;
     });
     return issueTokens(deps, key, holder);
   };

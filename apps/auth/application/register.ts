@@ -12,6 +12,7 @@ import {
   registrationClosed,
 } from "../domain/account";
 import { checkPassword } from "../domain/password";
+import { currentClient } from "./current-client";
 import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /** Who wants an account. */
@@ -40,7 +41,7 @@ export const register =
     const holder = await deps.db.tx(async (tx) => {
       if (!(await insertAccount(tx, deps.people, account, passwordHash)))
         throw audited(emailTaken(), { action: "Register" });
-      const made = await insertSession(tx, session);
+      const made = await insertSession(tx, deps.people, session, currentClient());
       const metadata = { sessionId: session.id };
       await deps.audit.record(tx, { action: "Register", subject: id, actor: { kind: "user", id }, metadata });
       const data = { userId: account.id };

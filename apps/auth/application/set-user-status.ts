@@ -1,5 +1,6 @@
 import type { Id } from "@mall/kernel/id";
 import { banUser, unbanUser } from "../db/access";
+import { revokeSessionsOf } from "../db/sessions";
 import type { Access } from "../domain/access";
 import { type AccessDeps, changeAccess, keepAnAdmin } from "./change-access";
 
@@ -11,6 +12,8 @@ export const setUserStatus =
     return changeAccess(deps, userId, { action, metadata: { isBanned, reason } }, async (tx, now) => {
       if (!isBanned) return unbanUser(tx, userId);
       await keepAnAdmin(tx, userId, action);
-      return banUser(tx, userId, reason, now);
+      if (!(await banUser(tx, userId, reason, now))) return false;
+      await revokeSessionsOf(tx, userId, "BANNED", now);
+      return true;
     });
   };

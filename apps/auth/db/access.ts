@@ -4,7 +4,6 @@ import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { type SQL, sql } from "drizzle-orm";
 import { type Access, rolesMax } from "../domain/access";
 import { type Recorded, recordedAt, revokeChanged } from "./revocations";
-import { endSessions } from "./sessions";
 
 const select = sqlStatement<{ id: string }, { roles: string[]; banReason: string | null }>(
   (p) => sql`select to_json(roles) as roles, ban_reason as "banReason" from auth.accounts
@@ -73,10 +72,10 @@ const ban = sqlStatement<{ id: string; reason: string } & Recorded, { id: string
       token_version = token_version + 1
     where id = ${p.id}::uuid and erased_at is null and ban_reason is distinct from ${p.reason}::text
     returning id, token_version
-  ), ${endSessions(p, "BAN")} ${revokeChanged(p)}`,
+  ) ${revokeChanged(p)}`,
 );
 
-/** Bans a user for a reason: all sessions end and all tokens are stale; false when that is so already. */
+/** Bans a user for a reason: all tokens are stale; false when that is so already. */
 export const banUser = async (tx: Tx, userId: Id<"usr">, reason: string, now: Date): Promise<boolean> =>
   (await ban(tx, { id: uuidOf(userId), reason, ...recordedAt(now) })).length === 1;
 

@@ -5,7 +5,6 @@ import { later } from "@mall/kernel/time";
 import { sql } from "drizzle-orm";
 import { resetRate, resetTtlSeconds } from "../domain/password";
 import { type Changed, type Recorded, recordedAt, revokeChanged } from "./revocations";
-import { endSessions } from "./sessions";
 
 interface Change {
   userId: string;
@@ -18,14 +17,14 @@ const change = sqlStatement<Change & Recorded, Changed>(
     update auth.accounts set password_hash = ${p.to}, token_version = token_version + 1
     where id = ${p.userId}::uuid and password_hash = ${p.from} and erased_at is null
     returning id, token_version, email_lookup
-  ), ${endSessions(p, "PASSWORD")}, voided as (
+  ), voided as (
     update auth.password_resets r set expires_at = null from changed where r.email_lookup = changed.email_lookup
   ) ${revokeChanged(p)}`,
 );
 
 /**
- * Gives an account another password: all sessions and codes of resets end, and all tokens are stale but those of the
- * version that it answers. Undefined when the hash is not the one that was verified: of several changes at once only one
+ * Gives an account another password: codes of resets end, and all tokens are stale but those of the version that it
+ * answers. Undefined when the hash is not the one that was verified: of several changes at once only one
  * succeeds.
  */
 export async function replacePassword(
@@ -99,13 +98,13 @@ const reset = sqlStatement<{ id: string; userId: string; to: string } & Recorded
       email_verified_at = coalesce(email_verified_at, ${p.now}::timestamptz)
     from used where a.email_lookup = used.email_lookup and a.id = ${p.userId}::uuid and banned_at is null
     returning a.id, token_version
-  ), ${endSessions(p, "PASSWORD")} ${revokeChanged(p)}`,
+  ) ${revokeChanged(p)}`,
 );
 
 /**
- * Uses a reset up: the account of its address has another password, its address is its user's, all sessions end and all
- * tokens are stale but those of the version that it answers. Undefined when the reset is not good, or the address no
- * longer that user's; then nothing may be kept.
+ * Uses a reset up: the account of its address has another password, its address is its user's, and all tokens are stale
+ * but those of the version that it answers. Undefined when the reset is not good, or the address no longer that user's;
+ * then nothing may be kept.
  */
 export async function resetTo(
   tx: Tx,

@@ -1,9 +1,11 @@
-import { accounts, sessions } from "@mall/db/auth";
+import { accounts, dataKeys, sessions } from "@mall/db/auth";
 import type { Session as DbSession, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf } from "@mall/kernel/id";
-import { and, eq, gt, isNull, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, sql } from "drizzle-orm";
 import type { SessionState } from "../domain/refresh-token";
+import type { OwnSession, RevokeReason, SessionClient } from "../domain/session";
+import type { People } from "./people";
 import { type Recorded, recordedAt, revokeEnded } from "./revocations";
 
 /** A session and whose it is, as a token tells it. */
@@ -15,7 +17,8 @@ export interface SessionHolder {
   tokenVersion: number;
 }
 
-interface NewSession {
+/** A session that begins. */
+export interface NewSession {
   id: Id<"ses">;
   userId: Id<"usr">;
   /** Version of the account whose user showed who they are. */
@@ -24,27 +27,61 @@ interface NewSession {
   expiresAt: Date;
 }
 
-type Inserted = { roles: string[] };
+/** What is stored of a client; null when nothing is known of it, or its user was erased. */
+async function sealed(tx: Tx, people: People, { id, userId }: SessionOf, client: SessionClient) {
+  if (!client.address && !client.device) return null;
+  return (await people.client.seal(tx, userId, id, client)) ?? null;
+}
 
-const insert = sqlStatement<Omit<NewSession, "id" | "userId"> & { id: string; userId: string }, Inserted>(
+type SessionOf = Pick<NewSession, "id" | "userId">;
+
+type Inserted = Omit<NewSession, "id" | "userId"> & {
+  id: string;
+  userId: string;
+  personal: Uint8Array | null;
+};
+
+const insert = sqlStatement<Inserted, { roles: string[] }>(
   (p) => sql`with account as (
       select id, roles from auth.accounts
       where id = ${p.userId}::uuid and token_version = ${p.tokenVersion} and banned_at is null for share
     ), made as (
-      insert into auth.sessions (id, user_id, created_at, expires_at)
-      select ${p.id}::uuid, id, ${p.createdAt}::timestamptz, ${p.expiresAt}::timestamptz from account
+      insert into auth.sessions (id, user_id, created_at, expires_at, personal)
+      select ${p.id}::uuid, id, ${p.createdAt}::timestamptz, ${p.expiresAt}::timestamptz, ${p.personal}::bytea
+      from account
     )
     select to_json(roles) as roles from account`,
 );
 
 /**
- * Inserts a session of the first generation. Undefined when password, roles or status of the account changed since its
- * user showed who they are: of a change and a sign-in at once, the sign-in sees the change.
+ * Inserts a session of the first generation, signed in to from this client. Undefined when password, roles or status of
+ * the account changed since its user showed who they are: of a change and a sign-in at once, the sign-in sees the change.
  */
-export async function insertSession(session: DbSession, row: NewSession): Promise<SessionHolder | undefined> {
+export async function insertSession(
+  tx: Tx,
+  people: People,
+  row: NewSession,
+  client: SessionClient,
+): Promise<SessionHolder | undefined> {
   const { id, userId, tokenVersion } = row;
-  const [made] = await insert(session, { ...row, id: uuidOf(id), userId: uuidOf(userId) });
+  const personal = await sealed(tx, people, row, client);
+  const [made] = await insert(tx, { ...row, id: uuidOf(id), userId: uuidOf(userId), personal });
   return made && { id, generation: 1, userId, roles: made.roles, tokenVersion };
+}
+
+const note = statement("note_session_client", (p: Params<{ id: string; personal: Uint8Array }>) =>
+  orm.update(sessions).set({ personal: p.personal }).where(eq(sessions.id, p.id)),
+);
+
+/** Notes from which client a session is used now. */
+export async function noteSessionClient(
+  tx: Tx,
+  people: People,
+  session: SessionOf,
+  client: SessionClient,
+): Promise<void> {
+  const personal = await sealed(tx, people, session, client);
+  if (personal) await note(tx, { id: session.id, personal });
 }
 
 interface RotateParams {
@@ -112,18 +149,6 @@ export async function findSession(
   };
 }
 
-/** Why a session ended before its time. */
-export type RevokeReason = "LOGOUT" | "REUSE" | "PASSWORD" | "BAN";
-
-/**
- * Part of a statement that begins with `changed as (update … returning id, token_version)` on accounts and goes on with
- * revokeChanged: all sessions of these accounts end.
- */
-export const endSessions = (p: Params<Recorded>, reason: RevokeReason): SQL => sql`ended as (
-    update auth.sessions s set revoked_at = ${p.now}::timestamptz, revoke_reason = ${sql.raw(`'${reason}'`)}
-    from changed where s.user_id = changed.id and s.revoked_at is null
-  )`;
-
 const revoke = sqlStatement<{ id: string; reason: string } & Recorded, { id: string }>(
   (p) => sql`with ended as (
     update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
@@ -139,6 +164,71 @@ export async function revokeSession(
   now: Date,
 ): Promise<boolean> {
   return (await revoke(session, { id: uuidOf(id), reason, ...recordedAt(now) })).length === 1;
+}
+
+const revokeOwn = sqlStatement<{ id: string; userId: string; reason: string } & Recorded, object>(
+  (p) => sql`with ended as (
+    update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
+    where id = ${p.id} and user_id = ${p.userId} and revoked_at is null and expires_at > ${p.now} returning id
+  ) ${revokeEnded(p)}`,
+);
+
+/** Ends a live session of a user and revokes its access tokens; false when the user has none of this id. */
+export async function revokeSessionOf(
+  tx: Tx,
+  userId: Id<"usr">,
+  id: Id<"ses">,
+  reason: RevokeReason,
+  now: Date,
+): Promise<boolean> {
+  const params = { id: uuidOf(id), userId: uuidOf(userId), reason, ...recordedAt(now) };
+  return (await revokeOwn(tx, params)).length === 1;
+}
+
+const revokeAll = sqlStatement<{ userId: string; kept: string | null; reason: string } & Recorded, object>(
+  (p) => sql`with ended as (
+    update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
+    where user_id = ${p.userId}::uuid and revoked_at is null and expires_at > ${p.now}
+      and (${p.kept}::uuid is null or id <> ${p.kept}::uuid) returning id
+  ) ${revokeEnded(p)}`,
+);
+
+/** Ends all live sessions of a user but one, and revokes their access tokens. Returns how many. */
+export async function revokeSessionsOf(
+  tx: Tx,
+  userId: Id<"usr">,
+  reason: RevokeReason,
+  now: Date,
+  kept?: Id<"ses">,
+): Promise<number> {
+  const params = { userId: uuidOf(userId), kept: kept ? uuidOf(kept) : null, reason, ...recordedAt(now) };
+  return (await revokeAll(tx, params)).length;
+}
+
+const keyOfUser = sql<Uint8Array | null>`(select k.wrapped from ${dataKeys} k where k.subject = ${sessions.userId})`;
+
+const selectLive = statement("list_sessions", (p: Params<{ userId: string; now: Date; limit: number }>) =>
+  orm
+    .select({ session: sessions, wrapped: keyOfUser })
+    .from(sessions)
+    .where(and(eq(sessions.userId, p.userId), isNull(sessions.revokedAt), gt(sessions.expiresAt, p.now)))
+    .orderBy(desc(sql`coalesce(${sessions.rotatedAt}, ${sessions.createdAt})`), desc(sessions.id))
+    .limit(p.limit),
+);
+
+/** Up to `limit` live sessions of a user, those used last first. */
+export async function listSessionsOf(
+  session: DbSession,
+  people: People,
+  userId: Id<"usr">,
+  now: Date,
+  limit: number,
+): Promise<OwnSession[]> {
+  const rows = await selectLive(session, { userId, now, limit });
+  return rows.map(({ session: { id, createdAt, rotatedAt, expiresAt, personal }, wrapped }) => ({
+    ...{ id, createdAt, expiresAt, lastUsedAt: rotatedAt ?? createdAt },
+    client: (personal && people.client.open({ subject: userId, wrapped }, id, personal)) ?? {},
+  }));
 }
 
 const deleteExpired = sqlStatement<{ now: Date }, object>(

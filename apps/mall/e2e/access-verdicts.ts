@@ -65,7 +65,7 @@ export const refused = {
 } as const;
 
 /** Whose object an operation works on, which nobody else may see. */
-export type OwnObject = "cart" | "order" | "checkout" | "apiKey" | "address";
+export type OwnObject = "cart" | "order" | "checkout" | "apiKey" | "address" | "session";
 
 /** Who may call one operation. */
 export interface Expected {
@@ -101,6 +101,12 @@ export const expected: Readonly<Record<string, Expected>> = {
   "AuthService/Logout": { ...signedIn, endsSession: true },
   "AuthService/GetAccount": services("user"),
   "AuthService/VerifyPassword": services("user"),
+
+  "SessionService/ListSessions": signedIn,
+  "SessionService/RevokeSession": { ...signedIn, object: "session" },
+  "SessionService/LogoutAll": { ...signedIn, endsSession: true },
+  "SessionService/GetSessionStatus": services("user", "cart", "product", "order", "payment", "checkout"),
+  "SessionService/ValidateToken": services("user", "cart", "product", "order", "payment", "checkout"),
 
   "EmailService/RequestEmailVerification": signedIn,
   "EmailService/VerifyEmail": everyone,
