@@ -1,4 +1,5 @@
 import journal from "@mall/db/migrations/auth/meta/_journal.json";
+import common from "@mall/gen/common-passwords.json";
 import openapi from "@mall/gen/openapi/auth.json";
 import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
@@ -9,22 +10,28 @@ import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
+import { listSigningKeys, type ShownKey } from "./application/list-signing-keys";
+import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
 import { postgresConfig } from "./config/postgres";
 import { cleanAttempts } from "./db/attempts";
+import { cleanResets } from "./db/passwords";
 import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
 import type { Deps } from "./deps";
 import { authEnv } from "./env";
+import { commonPasswords } from "./password/common";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
+import { accountRpc } from "./transport/account-rpc";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
 import { configRpc } from "./transport/config-rpc";
 import { emailRpc } from "./transport/email-rpc";
 import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
+import { passwordRpc } from "./transport/password-rpc";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
 import { authRpc } from "./transport/rpc";
@@ -45,6 +52,7 @@ function compose(resources: Resources, passwords: Passwords) {
     config: postgresConfig(resources.db),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
+    isCommonPassword: commonPasswords(common),
     mailer: mailerOf(env),
     verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock)
       .verify,
@@ -77,12 +85,8 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
     implementations: [
-      authRpc(deps),
-      policyRpc(deps),
-      apiKeyRpc(deps),
-      emailRpc(deps),
-      configRpc(deps),
-      sessionRpc(deps),
+      ...[authRpc(deps), sessionRpc(deps), passwordRpc(deps), emailRpc(deps), accountRpc(deps)],
+      ...[policyRpc(deps), apiKeyRpc(deps), configRpc(deps)],
     ],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
@@ -95,7 +99,9 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     async sweep() {
       await cleanSessions(deps.db, deps.clock());
       await cleanRevocations(deps.db, deps.clock());
+      await cleanResets(deps.db, deps.clock());
       await cleanAttempts(deps.db, deps.clock());
+      await cleanSigningKeys(deps);
     },
   });
   return app;
@@ -105,10 +111,16 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
 export interface AuthCommands {
   /** Creates or promotes an administrator; the password is the new account's, absent for one that existed. */
   createAdmin(email: string): Promise<{ password?: string }>;
+  rotateSigningKeys(): Promise<Rotation>;
+  listSigningKeys(): Promise<ShownKey[]>;
 }
 
 /** Commands that run in the process of the command line, whose events a running auth service publishes. */
 export function createAuthCommands(resources: Resources, passwords: Passwords): AuthCommands {
-  const { deps } = compose(resources, passwords);
-  return { createAdmin: createAdmin({ ...deps, db: resources.db }) };
+  const { kernel, deps } = compose(resources, passwords);
+  return {
+    createAdmin: createAdmin({ ...deps, db: resources.db }),
+    rotateSigningKeys: rotateSigningKeys({ ...deps, sealKeys: kernel.seal("signing-keys") }),
+    listSigningKeys: listSigningKeys(deps),
+  };
 }
