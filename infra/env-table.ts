@@ -13,7 +13,12 @@ import type * as z from "zod";
 const hostRows: [string, string, string, string][] = [
   ["SERVICE", "start", "all in one", "Which service this process is; one of the services or gateway."],
   ["PORT", "start, dev, edge", "the service's own, 8080", "Port of HTTP/1.1: REST, Connect, gRPC-Web."],
-  ["GRPC_PORT", "start, dev", "PORT + 1000", "Port of HTTP/2: gRPC; of a service with TLS_*, everything by mutual TLS."],
+  [
+    "GRPC_PORT",
+    "start, dev",
+    "PORT + 1000",
+    "Port of HTTP/2: gRPC; of a service with TLS_*, everything by mutual TLS.",
+  ],
   ["DATABASE_URL", "all", "embedded in dev", "PostgreSQL; each connection drops to its service's role."],
   ["<SVC>_DATABASE_URL", "all", "DATABASE_URL", "Another database or login for one service."],
   ["MIGRATE_DATABASE_URL", "mall -- migrate", "DATABASE_URL", "Owner that migrations run as."],

@@ -53,28 +53,6 @@ const read = { refusesNext: true };
 const write = { refusesNext: false };
 
 describe("work for a caller who goes away", () => {
-  test("whose statement waits behind another one takes nobody else's answer", async () => {
-    const one = openDb({ url: database.url, max: 1, applicationName: "cancelled" });
-    const caller = new AbortController();
-    // as statements are run: those the connection knows are sent before the one in front has been answered
-    const ask = (word: string) => one.sql.unsafe("select $1::text as word", [word], { prepare: true });
-    const wait = (seconds: number) => one.sql.unsafe("select pg_sleep($1)", [seconds], { prepare: true });
-    await wait(0);
-    await ask("known");
-    const first = wait(0.5);
-    first.execute();
-    await begun();
-    const theirs = outcome(cancellable(caller.signal, read, async () => ask("theirs")));
-    const mine = ask("mine");
-    mine.execute();
-    await Bun.sleep(50);
-    caller.abort();
-    expect((await mine).map(({ word }) => word)).toEqual(["mine"]);
-    expect((await ask("next")).map(({ word }) => word)).toEqual(["next"]);
-    await Promise.all([first, theirs]);
-    await one.close();
-  });
-
   test("ends in the database at once", async () => {
     const caller = new AbortController();
     const work = outcome(cancellable(caller.signal, read, async () => db.sql.unsafe(sleep)));
@@ -124,6 +102,37 @@ describe("work for a caller who goes away", () => {
     caller.abort();
     expect(await Promise.all([after!.work, shared!.work])).toEqual(["after", "shared"]);
   });
+});
+
+test("nobody gets the answer of another one, however many of those that share connections are cancelled", async () => {
+  const narrow = openDb({ url: database.url, max: 2, applicationName: "narrow" });
+  const echo = sqlStatement<{ n: number }, { n: number }>(
+    (p) => sql`select ${p.n}::int as n from pg_sleep(0.002)`,
+  );
+  const outcomes = { right: 0, cancelled: 0 };
+  const asked = async (n: number) => {
+    const caller = new AbortController();
+    const work = cancellable(caller.signal, write, async () =>
+      n % 5 === 0 ? narrow.tx((tx) => echo(tx, { n })) : echo(narrow, { n }),
+    );
+    if (n % 3 === 0) setTimeout(() => caller.abort(), n % 40);
+    try {
+      expect(await work).toEqual([{ n }] as never);
+      outcomes.right++;
+    } catch (error) {
+      expect([n % 3, databaseCode(error)]).toEqual([0, "57014"]);
+      outcomes.cancelled++;
+    }
+  };
+  try {
+    for (let round = 0; round < 10; round++)
+      await Promise.all(Array.from({ length: 120 }, (_, i) => asked(round * 120 + i)));
+    expect(outcomes.right + outcomes.cancelled).toBe(1_200);
+    expect(outcomes.cancelled).toBeGreaterThan(0);
+    expect(await echo(narrow, { n: -1 })).toEqual([{ n: -1 }] as never);
+  } finally {
+    await narrow.close();
+  }
 });
 
 describe("a statement that was cancelled in the place of another one", () => {

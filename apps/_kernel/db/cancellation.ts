@@ -10,18 +10,24 @@ interface Work {
   isOver: boolean;
 }
 
-/** A query of postgres.js; `state` is set once it is sent, `active` while the database works on it. */
+/** A query of postgres.js. */
 interface Cancellable extends PromiseLike<unknown> {
+  /** Whether the server works on it now. */
+  readonly active?: boolean;
   cancel(): unknown;
-  state?: unknown;
-  active?: boolean;
 }
 
+const lookAgainMs = 10;
+
 /**
- * Whether postgres.js (3.4.9) may cancel a query. One that was sent behind another on the same connection it would take
- * out of its list although the database still answers it, and give that answer to the next query, of somebody else.
+ * Cancels a query as soon as the server works on it. Not before: of one that stands behind others on its connection the
+ * driver would forget that an answer comes, and take it for the answer to the next one.
  */
-const mayBeCancelled = ({ state, active }: Cancellable): boolean => !state || Boolean(active);
+function cancelInTurn(query: Cancellable, isRunning: () => boolean): void {
+  if (!isRunning()) return;
+  if (query.active) Promise.resolve(query.cancel()).catch(() => {});
+  else setTimeout(cancelInTurn, lookAgainMs, query, isRunning);
+}
 
 const currentWork = new AsyncLocalStorage<Work | undefined>();
 
@@ -37,8 +43,7 @@ export async function cancellable<T>(
 ): Promise<T> {
   const work: Work = { signal, refusesNext, running: new Set(), isOver: false };
   const cancel = () => {
-    for (const query of work.running)
-      if (mayBeCancelled(query)) Promise.resolve(query.cancel()).catch(() => {});
+    for (const query of work.running) cancelInTurn(query, () => work.running.has(query));
   };
   signal.addEventListener("abort", cancel, { once: true });
   try {

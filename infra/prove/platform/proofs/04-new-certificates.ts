@@ -4,16 +4,20 @@ import { shopping } from "../deeds";
 import { failuresOf, percentile, startLoad } from "../load";
 import type { PlatformContext, PlatformProof } from "../proof";
 
-/** Deeds a second; some are several requests. */
-const perSecond = 20;
 const deadlineMs = 10_000;
 /** Every process looks at its files every second. */
 const seenMs = 3_000;
 
-async function run({ certificates, door, town, random, log, size }: PlatformContext): Promise<Result> {
+async function run({ certificates, door, town, random, log, size, pace }: PlatformContext): Promise<Result> {
   const folder = certificates!;
   const rounds = size({ short: 1, default: 3, full: 10 });
-  const load = startLoad({ door, perSecond, deeds: shopping(town), random: random.fork("load"), deadlineMs });
+  const load = startLoad({
+    door,
+    perSecond: pace,
+    deeds: shopping(town),
+    random: random.fork("load"),
+    deadlineMs,
+  });
   const afterwards = async (what: string) => {
     await Bun.sleep(seenMs);
     const failures = failuresOf(load.samples);
@@ -41,7 +45,7 @@ async function run({ certificates, door, town, random, log, size }: PlatformCont
 }
 
 /**
- * Certificates of all processes change, and so does the authority, from old to both to new, while 20 customers a second
+ * Certificates of all processes change, and so does the authority, from old to both to new, while customers
  * shop over processes that talk by mutual TLS: no request fails.
  *
  * Counts (rounds of two changes of certificates and one of the authority): short 1, default 3, full 10.
