@@ -7,4 +7,29 @@ export const gatewayEnv = baseEnv.extend({
     .string()
     .default("")
     .describe("Comma list of origins whose browsers may call; in dev and test every origin when empty."),
+  TRUSTED_PROXIES: z
+    .string()
+    .default("")
+    .describe(
+      "Proxies whose X-Forwarded-For is believed: how many stand in front, or a comma list of their addresses and networks (10.0.0.0/8).",
+    ),
+  RATE_LIMIT_PER_ADDRESS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(100_000)
+    .optional()
+    .describe(
+      "Requests a second of one address, twice as many at once; 0 turns all rate limits off. 10 in production, else 0.",
+    ),
+  UPSTASH_REDIS_REST_URL: z
+    .url()
+    .optional()
+    .describe("Upstash Redis, or a Redis behind its REST protocol, that all instances count requests in."),
+  UPSTASH_REDIS_REST_TOKEN: z
+    .string()
+    .default("")
+    .describe("Token of UPSTASH_REDIS_REST_URL, which needs it."),
 });
+
+export type GatewayEnv = z.infer<typeof gatewayEnv>;

@@ -1,13 +1,12 @@
 import { ConnectError } from "@connectrpc/connect";
-import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { fault } from "@mall/kernel/fault";
 import { clientHeaderNames } from "@mall/kernel/identity/client";
-import { problemResponse } from "@mall/kernel/problem";
 import type { Registry, Sending } from "@mall/kernel/registry/port";
 import { timeoutHeader, timeoutMsOf } from "@mall/kernel/rpc/deadline";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
+import { edgeError } from "./edge-error";
 
 /** Headers that claim an identity or belong to one hop; they never pass the edge. */
 const stripped = [
@@ -23,15 +22,6 @@ const stripped = [
 
 /** Beyond the time that the service itself has, so that its own answer comes first. */
 const patienceMs = 500;
-
-/** Answers a failure of the edge in the form the client speaks. */
-export function edgeError(request: Request, error: ConnectError, requestId: string): Response {
-  const path = new URL(request.url).pathname;
-  if (!path.startsWith("/mall.")) return problemResponse(error, requestId);
-  const { status, headers } = problemResponse(error, requestId);
-  headers.set("content-type", "application/json");
-  return new Response(errorToJsonBytes(error, {}) as Uint8Array<ArrayBuffer>, { status, headers });
-}
 
 /** What the gateway knows of a request that it passes on. */
 export interface Forwarding extends Sending {
@@ -64,7 +54,7 @@ export async function forward(
   const requestId = requestIdOf(request.headers);
   if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
     const detail = `The body is larger than ${bodyBytesMax} bytes.`;
-    return edgeError(request, fault("resource_exhausted", "PAYLOAD_TOO_LARGE", detail), requestId);
+    return edgeError(request, fault("resource_exhausted", "PAYLOAD_TOO_LARGE", detail));
   }
   const headers = new Headers(request.headers);
   for (const name of stripped) headers.delete(name);
@@ -79,6 +69,6 @@ export async function forward(
     const response = await registry.fetch(service)(passed, { isRepeatable });
     return new Response(response.body, response);
   } catch (error) {
-    return edgeError(request, unanswered(service, error), requestId);
+    return edgeError(request, unanswered(service, error));
   }
 }

@@ -5,7 +5,7 @@ import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
-import { Access } from "@mall/gen/mall/common/v1/options_pb";
+import { Access, type RateClass } from "@mall/gen/mall/common/v1/options_pb";
 import { OrderService } from "@mall/gen/mall/order/v1/order_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
@@ -43,12 +43,13 @@ export interface Route {
   bodyBytesMax: number;
   /** The contract says that a repetition has no further effect. */
   isRepeatable: boolean;
+  rateClass: RateClass;
 }
 
 /** The route table of the gateway, derived from the contract; methods for services only are not in it. */
 export const routes: readonly Route[] = contract.flatMap((service) =>
   service.methods.flatMap((method): Route[] => {
-    const access = policyOf(method)?.access ?? Access.UNSPECIFIED;
+    const { access, rateClass } = policyOf(method) ?? { access: Access.UNSPECIFIED, rateClass: 0 };
     if (access === Access.SERVICE || access === Access.UNSPECIFIED) return [];
     const rule = httpRuleOf(method);
     return [
@@ -58,6 +59,7 @@ export const routes: readonly Route[] = contract.flatMap((service) =>
         rest: rule && { verb: rule.verb.toUpperCase(), pattern: rule.pattern },
         bodyBytesMax: bodyBytesMaxOf(method),
         isRepeatable: isRepeatable(method),
+        rateClass,
       },
     ];
   }),

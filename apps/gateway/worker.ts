@@ -28,6 +28,7 @@ function gatewayOf(env: WorkerEnv): Gateway {
     env: textsOf(env),
     registry: bindingsRegistry(env),
     docsAsset: (name) => asset(env.ASSETS as Assets, name),
+    mayJoin: false,
   });
   return gateway;
 }

@@ -95,6 +95,10 @@ export const reasons = {
   ],
   VERSION_MISMATCH: ["aborted", "The object was changed meanwhile; read it again."],
   PAYLOAD_TOO_LARGE: ["resource_exhausted", "The body is too large."],
+  RATE_LIMITED: [
+    "resource_exhausted",
+    "Too many requests of this client or of this kind; wait for Retry-After. `metadata.limit` names the limit.",
+  ],
   UNSUPPORTED_MEDIA_TYPE: ["invalid_argument", "The body is not application/json."],
   IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "The key was used for another request."],
   IDEMPOTENCY_ANSWER_LOST: [
@@ -217,7 +221,7 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
     ...new Set([
       ...found,
       ...(ownReasons[method.name] ?? []),
-      ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"],
+      ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED", "RATE_LIMITED"],
     ] as Reason[]),
   ];
 }

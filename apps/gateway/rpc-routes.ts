@@ -1,0 +1,31 @@
+import { RateClass } from "@mall/gen/mall/common/v1/options_pb";
+import type { ServiceName } from "@mall/kernel/topology";
+import type { Context, Hono } from "hono";
+import { addressOf, type Edge, limited } from "./edge";
+import { forward } from "./forward";
+import { routes } from "./routes";
+
+/** Every public RPC by its paths, sent on with an introduction of its client, and auth's public keys. */
+export function rpcRoutes(app: Hono, edge: Edge): void {
+  const { registry, introduce } = edge;
+  const patterns = new Map<string, { service: ServiceName; bodyBytesMax: number }>();
+  for (const { service, rpcPath, rest, bodyBytesMax, isRepeatable, rateClass } of routes) {
+    const send = async (c: Context) => {
+      const { raw } = c.req;
+      const own = await introduce(service, raw.headers, addressOf(c));
+      return forward(registry, service, raw, { bodyBytesMax, isRepeatable, own });
+    };
+    app.on(["GET", "POST"], rpcPath, limited(edge, rateClass), send);
+    if (!rest) continue;
+    app.on(rest.verb, rest.pattern, limited(edge, rateClass), send);
+    patterns.set(rest.pattern, { service, bodyBytesMax });
+  }
+  const other = limited(edge, RateClass.UNSPECIFIED);
+  // the owning service names the verbs that exist
+  for (const [pattern, { service, bodyBytesMax }] of patterns) {
+    app.all(pattern, other, (c) => forward(registry, service, c.req.raw, { bodyBytesMax }));
+  }
+  app.get("/.well-known/jwks.json", other, (c) =>
+    forward(registry, "auth", c.req.raw, { bodyBytesMax: 0, isRepeatable: true }),
+  );
+}
