@@ -7,6 +7,7 @@ import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
 import { edgeError } from "./edge-error";
+import { receivedBody } from "./request-limits";
 
 /** Headers that claim an identity or belong to one hop; they never pass the edge. */
 const stripped = [
@@ -42,7 +43,7 @@ function unanswered(service: ServiceName, error: unknown): ConnectError {
 }
 
 /**
- * Sends a request on to the service that owns it, body unread, with the time that its client gives it, 30 s where it
+ * Sends a request on to the service that owns it, undecoded, with the time that its client gives it, 30 s where it
  * says nothing.
  */
 export async function forward(
@@ -52,20 +53,18 @@ export async function forward(
   { bodyBytesMax, own, isRepeatable }: Forwarding,
 ): Promise<Response> {
   const requestId = requestIdOf(request.headers);
-  if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
-    const detail = `The body is larger than ${bodyBytesMax} bytes.`;
-    return edgeError(request, fault("resource_exhausted", "PAYLOAD_TOO_LARGE", detail));
-  }
   const headers = new Headers(request.headers);
   for (const name of stripped) headers.delete(name);
   headers.set("x-request-id", requestId);
   own?.forEach((value, name) => void headers.set(name, value));
   try {
+    const body = await receivedBody(request, bodyBytesMax);
     const givenMs = timeoutMsOf(request.headers);
     if (givenMs === undefined) headers.set(timeoutHeader, String(limits.timeoutMs));
     const waitMs = givenMs ?? limits.timeoutMs + patienceMs;
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
-    const passed = new Request(request, { headers, signal });
+    const { method } = request;
+    const passed = new Request(request.url, { method, headers, signal, body, redirect: "manual" });
     const response = await registry.fetch(service)(passed, { isRepeatable });
     return new Response(response.body, response);
   } catch (error) {

@@ -10,9 +10,8 @@ import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { jsonLog, type Log } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
-import { cors } from "hono/cors";
-import { secureHeaders } from "hono/secure-headers";
 import { admission, limitsOf, noAdmission } from "./admission";
+import { browserRules } from "./browser-rules";
 import { clientAddresses } from "./client-address";
 import { type Edge, limited } from "./edge";
 import { type GatewayEnv, gatewayEnv } from "./env";
@@ -21,6 +20,7 @@ import { introductions } from "./introduce";
 import { limiterOf } from "./limiter";
 import { problemPage } from "./problems";
 import { providerRoutes } from "./provider-routes";
+import { sizedHead } from "./request-limits";
 import { rpcRoutes } from "./rpc-routes";
 
 export interface GatewayResources {
@@ -32,39 +32,6 @@ export interface GatewayResources {
   mayJoin?: boolean;
   /** What `/readyz` answers; without it the gateway is ready as soon as it listens. */
   ready?(): Promise<Readiness>;
-}
-
-const allowHeaders = [
-  ...[
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "X-Cart-Secret",
-    "X-Order-Secret",
-    "If-Match",
-    "X-Request-Id",
-  ],
-  ...[
-    "Connect-Protocol-Version",
-    "Connect-Timeout-Ms",
-    "X-Grpc-Web",
-    "X-User-Agent",
-    "Grpc-Timeout",
-    "traceparent",
-  ],
-];
-const exposeHeaders = [
-  ...["ETag", "Idempotent-Replayed", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id"],
-  ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"],
-];
-
-/** Origins that browsers may call from: the listed ones, or all while developing. */
-function allowedOrigin(listed: string, isProduction: boolean): string | string[] {
-  const origins = listed
-    .split(",")
-    .map((origin) => origin.trim())
-    .filter(Boolean);
-  return origins.length > 0 || isProduction ? origins : "*";
 }
 
 /** The edge of the mall as its host sees it. */
@@ -108,16 +75,8 @@ export function createGateway(resources: GatewayResources): Gateway {
   const log = jsonLog("gateway", env.LOG_LEVEL);
   const edge = edgeOf(env, resources, log);
   const app = new Hono();
-  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin" }));
-  app.use(
-    cors({
-      origin: allowedOrigin(env.CORS_ORIGINS, env.MALL_ENV === "production"),
-      allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
-      allowHeaders,
-      exposeHeaders,
-      maxAge: 7200,
-    }),
-  );
+  browserRules(app, env.CORS_ORIGINS, env.MALL_ENV === "production");
+  app.use(sizedHead);
   healthRoutes(app, resources.ready ?? (async () => ({ ready: true, checks: {} })));
   providerRoutes(app, edge);
   rpcRoutes(app, edge);

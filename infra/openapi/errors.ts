@@ -95,6 +95,9 @@ export const reasons = {
   ],
   VERSION_MISMATCH: ["aborted", "The object was changed meanwhile; read it again."],
   PAYLOAD_TOO_LARGE: ["resource_exhausted", "The body is too large."],
+  REQUEST_TIMEOUT: ["deadline_exceeded", "The body did not arrive in time, 10 s for each MiB it may have."],
+  URI_TOO_LONG: ["resource_exhausted", "The address has more than 8,192 characters."],
+  HEADERS_TOO_LARGE: ["resource_exhausted", "The headers have more than 16 KiB."],
   RATE_LIMITED: [
     "resource_exhausted",
     "Too many requests of this client or of this kind; wait for Retry-After. `metadata.limit` names the limit.",
@@ -216,11 +219,13 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
     found.push("IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_ANSWER_LOST");
   }
   if (method.input.field.expectedVersion) found.push("VERSION_MISMATCH");
-  if (httpRuleOf(method)?.hasBody) found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE");
+  if (httpRuleOf(method)?.hasBody)
+    found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "REQUEST_TIMEOUT");
   return [
     ...new Set([
       ...found,
       ...(ownReasons[method.name] ?? []),
+      ...["URI_TOO_LONG", "HEADERS_TOO_LARGE"],
       ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED", "RATE_LIMITED"],
     ] as Reason[]),
   ];

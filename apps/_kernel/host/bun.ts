@@ -68,15 +68,26 @@ export function bunResources(
   };
 }
 
-/** Serves HTTP/1.1: REST, Connect and gRPC-Web. */
+/** Seconds a new connection has for the head of its first request, however steadily it sends. */
+const headSeconds = 10;
+/** Seconds a connection may be without a byte from then on: while it waits for an answer, and between requests. */
+const quietSeconds = 65;
+
+/**
+ * Serves HTTP/1.1: REST, Connect and gRPC-Web. Bun itself refuses heads above 16 KiB, and requests that two servers would
+ * end in different places.
+ */
 export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
   return Bun.serve({
     port,
     hostname,
-    fetch: (request, server) => fetch(request, server.requestIP(request)?.address),
+    fetch(request, server) {
+      server.timeout(request, quietSeconds);
+      return fetch(request, server.requestIP(request)?.address);
+    },
     development: false,
     maxRequestBodySize: limits.importBytesMax,
-    idleTimeout: 65,
+    idleTimeout: headSeconds,
   });
 }
 
