@@ -43,13 +43,17 @@ async function passedOn(path: string, address?: string, method = "GET") {
 }
 
 test("a service is told the address of the connection, whatever the client says about itself", async () => {
-  for (const path of ["/v1/products", "/mall.product.v1.ProductService/ListProducts"]) {
+  for (const path of ["/v1/me", "/mall.user.v1.UserService/GetMe"]) {
     const { headers, client } = await passedOn(path, "::ffff:192.0.2.1");
     expect(client).toEqual(["192.0.2.1", "Lynx/2.9"]);
-    const tokens = serviceTokens(MALL_MASTER_KEY, "product", () => new Date());
+    const tokens = serviceTokens(MALL_MASTER_KEY, "user", () => new Date());
     expect(await tokens.callerOf(headers.get("x-service-token")!)).toBe("gateway");
   }
-  expect((await passedOn("/v1/products")).client).toEqual([null, "Lynx/2.9"]);
+  expect((await passedOn("/v1/me")).client).toEqual([null, "Lynx/2.9"]);
+});
+
+test("a service is not told of one client what it answers to many", async () => {
+  expect((await passedOn("/v1/products", "192.0.2.1")).client).toEqual([null, null]);
 });
 
 test("gRPC tells the same: the connection's address and the gateway's own token", async () => {

@@ -50,14 +50,19 @@ test("a client has its answer when it said it would go, on every surface", async
 });
 
 test("a service knows how long its caller waits, also when the client does not say", async () => {
-  const { ask, seen } = gateway();
-  const client = new AbortController();
-  const asked = ask("/v1/products", "GET", {}, client.signal);
-  while (seen.length === 0) await Bun.sleep(1);
-  expect(seen[0]!.timeoutMs).toBe("30000");
-  client.abort();
-  await asked;
-  expect(seen[0]!.isAborted()).toBe(true);
+  for (const [path, timeoutMs] of [
+    ["/v1/me", "30000"],
+    ["/v1/products", "5000"],
+  ] as const) {
+    const { ask, seen } = gateway();
+    const client = new AbortController();
+    const asked = ask(path, "GET", {}, client.signal);
+    while (seen.length === 0) await Bun.sleep(1);
+    expect(seen[0]!.timeoutMs).toBe(timeoutMs);
+    client.abort();
+    await asked;
+    expect(seen[0]!.isAborted()).toBe(true);
+  }
 });
 
 test("a time limit that is none is refused", async () => {

@@ -1,13 +1,15 @@
-import type { Registry } from "@mall/kernel/registry/port";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Admit, Kind } from "./admission";
 import type { ClientAddressOf } from "./client-address";
+import type { Dependencies } from "./dependencies";
 import { edgeError } from "./edge-error";
 import type { Introduce } from "./introduce";
+import type { Background, PublicRead } from "./public-reads";
 
 /** What the routes of the gateway share. */
 export interface Edge {
-  registry: Registry;
+  registry: Dependencies;
+  publicRead: PublicRead;
   introduce: Introduce;
   admit: Admit;
   clientAddressOf: ClientAddressOf;
@@ -17,16 +19,17 @@ export interface Edge {
 export interface Connection {
   /** Of the client, behind however many proxies. */
   address?: string;
+  /** Goes on with work when the request has been answered. */
+  background: Background;
 }
 
-/** The client's own address, where the host tells that of the connection. */
-export const addressOf = (c: Context): string | undefined => (c.env as Connection).address;
+export const connectionOf = (c: Context): Connection => c.env as Connection;
 
 /** Counts requests and refuses those that are too many; every answer tells where its client stands. */
 export const limited =
   ({ admit }: Edge, kind: Kind): MiddlewareHandler =>
   async (c, next) => {
-    const { refusal, header } = await admit(c.req.raw.headers, addressOf(c), kind);
+    const { refusal, header } = await admit(c.req.raw.headers, connectionOf(c).address, kind);
     if (refusal) c.res = edgeError(c.req.raw, refusal);
     else await next();
     header.forEach((value, name) => void c.res.headers.set(name, value));

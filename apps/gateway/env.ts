@@ -22,6 +22,15 @@ export const gatewayEnv = baseEnv.extend({
     .describe(
       "Requests a second of one address, twice as many at once; 0 turns all rate limits off. 10 in production, else 0.",
     ),
+  PUBLIC_CACHE_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .optional()
+    .describe(
+      "Milliseconds that an answer to a read of public data may be old; 0 keeps none, not even for when the catalogue is away. 1000 in production, else 0.",
+    ),
   UPSTASH_REDIS_REST_URL: z
     .url()
     .optional()

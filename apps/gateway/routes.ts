@@ -14,7 +14,7 @@ import { AddressService } from "@mall/gen/mall/user/v1/addresses_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
-import { isRepeatable, policyOf } from "@mall/kernel/rpc/policy";
+import { isPublicRead, isRepeatable, policyOf } from "@mall/kernel/rpc/policy";
 import { type ServiceName, serviceOfPackage } from "@mall/kernel/topology";
 
 /** Every proto service of the mall. */
@@ -43,6 +43,8 @@ export interface Route {
   bodyBytesMax: number;
   /** The contract says that a repetition has no further effect. */
   isRepeatable: boolean;
+  /** It answers everybody alike. */
+  isPublicRead: boolean;
   rateClass: RateClass;
 }
 
@@ -59,6 +61,7 @@ export const routes: readonly Route[] = contract.flatMap((service) =>
         rest: rule && { verb: rule.verb.toUpperCase(), pattern: rule.pattern },
         bodyBytesMax: bodyBytesMaxOf(method),
         isRepeatable: isRepeatable(method),
+        isPublicRead: isPublicRead(method),
         rateClass,
       },
     ];

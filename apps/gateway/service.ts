@@ -13,13 +13,15 @@ import { Hono } from "hono";
 import { admission, limitsOf, noAdmission } from "./admission";
 import { browserRules } from "./browser-rules";
 import { clientAddresses } from "./client-address";
-import { type Edge, limited } from "./edge";
+import { guardedDependencies } from "./dependencies";
+import { type Connection, type Edge, limited } from "./edge";
 import { type GatewayEnv, gatewayEnv } from "./env";
 import { grpcProxy } from "./grpc";
 import { introductions } from "./introduce";
 import { limiterOf } from "./limiter";
 import { problemPage } from "./problems";
 import { providerRoutes } from "./provider-routes";
+import { type Background, publicReads } from "./public-reads";
 import { sizedHead } from "./request-limits";
 import { rpcRoutes } from "./rpc-routes";
 
@@ -36,16 +38,19 @@ export interface GatewayResources {
 
 /** The edge of the mall as its host sees it. */
 export interface Gateway {
-  /** Answers a request that came over a connection from this address. */
-  fetch(request: Request, address?: string): Promise<Response>;
+  /** Answers a request that came over a connection from this address; `background` keeps a Worker alive for more. */
+  fetch(request: Request, address?: string, background?: Background): Promise<Response>;
   /** Registers every public RPC on the router of the HTTP/2 port. */
   grpcRoutes(router: ConnectRouter): void;
 }
 
 /** What all routes have in common, by the environment. */
-function edgeOf(env: GatewayEnv, { registry, mayJoin = true }: GatewayResources, log: Log): Edge {
+function edgeOf(env: GatewayEnv, { registry: reached, mayJoin = true }: GatewayResources, log: Log): Edge {
   const clock = () => new Date();
-  const perAddress = env.RATE_LIMIT_PER_ADDRESS ?? (env.MALL_ENV === "production" ? 10 : 0);
+  const isProduction = env.MALL_ENV === "production";
+  const perAddress = env.RATE_LIMIT_PER_ADDRESS ?? (isProduction ? 10 : 0);
+  const cacheMs = env.PUBLIC_CACHE_MS ?? (isProduction ? 1_000 : 0);
+  const registry = guardedDependencies(reached, log);
   const admit = () =>
     admission({
       limiter: limiterOf(env, log, mayJoin),
@@ -55,6 +60,7 @@ function edgeOf(env: GatewayEnv, { registry, mayJoin = true }: GatewayResources,
     });
   return {
     registry,
+    publicRead: publicReads({ cacheMs, mayJoin }),
     introduce: introductions(serviceTokens(env.MALL_MASTER_KEY, "gateway", clock)),
     admit: perAddress > 0 ? admit() : noAdmission,
     clientAddressOf: clientAddresses(env.TRUSTED_PROXIES),
@@ -77,15 +83,20 @@ export function createGateway(resources: GatewayResources): Gateway {
   const app = new Hono();
   browserRules(app, env.CORS_ORIGINS, env.MALL_ENV === "production");
   app.use(sizedHead);
-  healthRoutes(app, resources.ready ?? (async () => ({ ready: true, checks: {} })));
+  healthRoutes(app, async () => {
+    const { ready, checks } = (await resources.ready?.()) ?? { ready: true, checks: {} };
+    return { ready, checks: { ...checks, breakers: edge.registry.states() } };
+  });
   providerRoutes(app, edge);
   rpcRoutes(app, edge);
   app.use(limited(edge, RateClass.UNSPECIFIED));
   pages(app, resources.docsAsset);
   problemAnswers(app, log);
   return {
-    fetch: async (request, address) =>
-      app.fetch(request, { address: edge.clientAddressOf(address, request.headers) }),
+    fetch: async (request, address, background = (work) => void work.catch(() => {})) => {
+      const connection: Connection = { address: edge.clientAddressOf(address, request.headers), background };
+      return app.fetch(request, connection);
+    },
     grpcRoutes: grpcProxy(edge),
   };
 }

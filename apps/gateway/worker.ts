@@ -34,8 +34,10 @@ function gatewayOf(env: WorkerEnv): Gateway {
 }
 
 export default {
-  fetch: (request: Request, env: WorkerEnv): Promise<Response> =>
-    gatewayOf(env).fetch(request, request.headers.get("cf-connecting-ip") ?? undefined),
+  fetch(request: Request, env: WorkerEnv, context: ExecutionContext): Promise<Response> {
+    const address = request.headers.get("cf-connecting-ip") ?? undefined;
+    return gatewayOf(env).fetch(request, address, (work) => context.waitUntil(work));
+  },
 
   /** One cron trigger for the mall: lets every service do what is due. */
   scheduled(_event: unknown, env: WorkerEnv, context: ExecutionContext): void {
