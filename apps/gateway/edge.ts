@@ -21,6 +21,8 @@ export interface Connection {
   address?: string;
   /** Goes on with work when the request has been answered. */
   background: Background;
+  /** It is a part of a batch. */
+  isPart?: boolean;
 }
 
 export const connectionOf = (c: Context): Connection => c.env as Connection;

@@ -11,6 +11,7 @@ import { jsonLog, type Log } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
 import { admission, limitsOf, noAdmission } from "./admission";
+import { batchRoute } from "./batch";
 import { browserRules } from "./browser-rules";
 import { clientAddresses } from "./client-address";
 import { guardedDependencies } from "./dependencies";
@@ -88,6 +89,7 @@ export function createGateway(resources: GatewayResources): Gateway {
     return { ready, checks: { ...checks, breakers: edge.registry.states() } };
   });
   providerRoutes(app, edge);
+  batchRoute(app, edge);
   rpcRoutes(app, edge);
   app.use(limited(edge, RateClass.UNSPECIFIED));
   pages(app, resources.docsAsset);
