@@ -8,6 +8,7 @@ import {
   pgSchema,
   primaryKey,
   text,
+  timestamp,
   uniqueIndex,
   uuid,
 } from "drizzle-orm/pg-core";
@@ -76,8 +77,10 @@ export const sessions = auth.table(
     /** When the current generation replaced the one before. */
     rotatedAt: instant("rotated_at"),
     revokedAt: instant("revoked_at"),
-    /** LOGOUT or REUSE, once revoked. */
+    /** Why it ended before its time. */
     revokeReason: text("revoke_reason"),
+    /** Address and device it was used from last, sealed with the key of the user; null when nothing is known of them. */
+    personal: bytea("personal"),
   },
   (t) => [
     index("sessions_by_user").on(t.userId),
@@ -89,6 +92,21 @@ export const sessions = auth.table(
     check("sessions_expiry_after_start", sql`${t.expiresAt} > ${t.createdAt}`),
     check("sessions_revoked", sql`(${t.revokedAt} is null) = (${t.revokeReason} is null)`),
   ],
+);
+
+/** Wrong passwords within a sliding window, one row an account, an address, or both: under keyed hashes. */
+export const loginAttempts = auth.table(
+  "login_attempts",
+  {
+    key: bytea("key").primaryKey(),
+    /** Length of the window. */
+    seconds: integer("seconds").notNull(),
+    times: timestamp("times", { withTimezone: true, precision: 3, mode: "date" }).array().notNull(),
+    /** Of an account and an address: until when the address counts as the owner's. */
+    trustedUntil: instant("trusted_until"),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  (t) => [index("login_attempts_expiry").on(t.expiresAt)],
 );
 
 /**
@@ -139,6 +157,22 @@ export const revocations = auth.table(
     index("revocations_expiry").on(t.expiresAt),
     check("revocations_below_version", sql`${t.belowVersion} > 1`),
   ],
+);
+
+/** Every revision of the settings; the newest is in force. Append-only. */
+export const configRevisions = auth.table(
+  "config_revisions",
+  {
+    revision: integer("revision").primaryKey(),
+    at: instant("at").notNull(),
+    /** Id of a user or key, or what kind of actor it was. */
+    author: text("author").notNull(),
+    /** What the change set, by key; null for what it took away. */
+    changes: jsonb("changes").$type<Record<string, string | null>>().notNull(),
+    /** Everything that is set since. */
+    values: jsonb("values").$type<Record<string, string>>().notNull(),
+  },
+  (t) => [check("config_revisions_revision", sql`${t.revision} >= 1`)],
 );
 
 /** One row that every change of the policy locks and counts up. */

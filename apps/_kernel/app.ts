@@ -40,9 +40,11 @@ import { clientOf } from "./rpc/client";
 import { currentRequest } from "./rpc/context";
 import { requestGate } from "./rpc/gate";
 import { type Answers, createAnswers } from "./rpc/idempotency";
+import { limits } from "./rpc/limits";
 import { restRoutes } from "./rpc/rest";
 import { createRpcServer, type Implementation, type RpcServer } from "./rpc/server";
 import { validation } from "./rpc/validate";
+import { type LiveSettings, liveSettings } from "./settings/live";
 import { eachMinute } from "./time";
 import { type ServiceName, subscriptions } from "./topology";
 
@@ -65,6 +67,8 @@ export interface Kernel {
   readonly clock: () => Date;
   readonly newId: NewId;
   readonly log: Log;
+  /** What operators have set, at most a second old while auth can be asked. */
+  readonly settings: LiveSettings;
   readonly announce: Announce;
   /** Events for a statement that announces them itself; who listens gets them by the next scheduled relay. */
   readonly eventRows: EventRows;
@@ -144,7 +148,8 @@ function fetchBus(env: BaseEnv, registry: Registry, tokens: ServiceTokens): Even
 /** Builds what every service needs from its host's resources and its environment. */
 export function createKernel(name: ServiceName, resources: Resources, env: BaseEnv): Kernel {
   const { clock, registry } = resources;
-  const log = jsonLog(name, env.LOG_LEVEL);
+  const settings = liveSettings();
+  const log = jsonLog(name, () => settings.get("log.level") ?? env.LOG_LEVEL);
   const tokens = serviceTokens(env.MALL_MASTER_KEY, name, clock);
   const bus = resources.bus ?? fetchBus(env, registry, tokens);
   const dataKeys = dataKeysOf(name, env.MALL_MASTER_KEY, clock);
@@ -160,6 +165,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     db,
     clock,
     log,
+    settings,
     env,
     resources,
     newId: idGenerator(clock),
@@ -249,28 +255,47 @@ async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void>
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
+/** The policy as it comes, with the settings that come along taken over. */
+const taking =
+  (settings: LiveSettings, load: LoadPolicy): LoadPolicy =>
+  async (known) => {
+    const answer = await load({ ...known, configRevision: settings.revision });
+    if (answer.config) settings.apply(answer.config.revision, answer.config.values);
+    return answer;
+  };
+
 /** What the gate asks auth for; auth answers itself. */
-function gateSources({ client, clock, log, resources }: Kernel, own: AuthSources | undefined) {
+function gateSources({ client, clock, log, settings, resources }: Kernel, own: AuthSources | undefined) {
   if (own)
-    return { policy: ownPolicy({ load: own.policy, log }), verifyApiKey: apiKeyVerifier(own.apiKey, clock) };
+    return {
+      policy: ownPolicy({ load: taking(settings, own.policy), log }),
+      verifyApiKey: apiKeyVerifier(own.apiKey, clock),
+      follow: () => {},
+    };
   const [policies, keys] = [client(PolicyService), client(ApiKeyService)];
   const options = { timeoutMs: policyTimeoutMs };
   // for no request: it must not fail with the token or the deadline of one
   const forNone = <T>(run: () => T): T => uncancelled(() => currentRequest.run(undefined, run));
-  const load: LoadPolicy = ({ revision, revocationsAt }) =>
+  const load: LoadPolicy = ({ revision, revocationsAt, configRevision }) =>
     forNone(() =>
       policies.getPolicy(
         {
           knownRevision: revision,
           knownRevocationsAt: revocationsAt && timestampFromDate(revocationsAt),
+          knownConfigRevision: configRevision,
         },
         options,
       ),
     );
   const ask: AskApiKey = (key) => forNone(() => keys.verifyApiKey({ key }, options));
+  const policy = cachedPolicy({
+    ...{ load: taking(settings, load), clock, log },
+    background: resources.background,
+  });
   return {
-    policy: cachedPolicy({ load, clock, background: resources.background, log }),
+    policy,
     verifyApiKey: apiKeyVerifier(ask, clock),
+    follow: () => resources.background(Promise.resolve(policy())),
   };
 }
 
@@ -297,6 +322,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
       kernel.answers.interceptor,
       auditRefusals(kernel.audit),
     ],
+    timeoutMs: () => kernel.settings.get("request.timeout-ms") ?? limits.timeoutMs,
     log,
   });
   const app = new Hono();
@@ -313,6 +339,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const clean = messageCleaner(kernel.name);
   const duties: (() => Promise<unknown>)[] = [
     () => kernel.relay(),
+    async () => void (await sources.policy()), // so that one whom nobody asks follows, too
     createSealer(kernel.name, kernel.env.MALL_MASTER_KEY, kernel.db),
     ...(own ? [() => own()] : []),
     async () => void (await kernel.answers.clean()),

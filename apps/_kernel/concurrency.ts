@@ -33,12 +33,16 @@ export interface Queue {
   refuse(): Error;
 }
 
-/** Lets at most `atOnce` works run at the same time; the others wait in order of arrival, as many as `queue` allows. */
-export function turnstile(atOnce: number, queue?: Queue): Turnstile {
+/**
+ * Lets at most `atOnce` works, which may change, run at the same time; the others wait in order of arrival, as many as
+ * `queue` allows.
+ */
+export function turnstile(atOnce: number | (() => number), queue?: Queue): Turnstile {
+  const limit = typeof atOnce === "number" ? () => atOnce : atOnce;
   let running = 0;
   const waiting: (() => void)[] = [];
   return async (work) => {
-    if (running < atOnce) running++;
+    if (running < limit()) running++;
     else if (queue && waiting.length >= queue.waitingMax) throw queue.refuse();
     else await new Promise<void>((resolve) => waiting.push(resolve));
     try {

@@ -22,10 +22,14 @@ function masked(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [maskCardNumbers(key), inner]));
 }
 
-/** A log that writes JSON lines of at least `level` to `write`, without card numbers. */
-export function jsonLog(service: string, level: LogLevel, write: (line: string) => void = console.log): Log {
+/** A log that writes JSON lines of at least `level`, which may change, to `write`, without card numbers. */
+export function jsonLog(
+  service: string,
+  level: LogLevel | (() => LogLevel),
+  write: (line: string) => void = console.log,
+): Log {
   return (at, message, fields) => {
-    if (order[at] < order[level]) return;
+    if (order[at] < order[typeof level === "string" ? level : level()]) return;
     const entry = { time: new Date().toISOString(), level: at, service, message, ...fields };
     const line = JSON.stringify(entry, (_, value) => plain(value));
     write(hasManyDigits(line) ? JSON.stringify(entry, (_, value) => masked(value)) : line);

@@ -4,12 +4,15 @@ import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { parseEnv } from "@mall/kernel/env";
 import type { Id } from "@mall/kernel/id";
+import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
+import { postgresConfig } from "./config/postgres";
+import { cleanAttempts } from "./db/attempts";
 import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
@@ -18,17 +21,19 @@ import { authEnv } from "./env";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
+import { configRpc } from "./transport/config-rpc";
 import { emailRpc } from "./transport/email-rpc";
 import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
 import { authRpc } from "./transport/rpc";
+import { sessionRpc } from "./transport/session-rpc";
 
 function compose(resources: Resources, passwords: Passwords) {
   const env = parseEnv(authEnv, resources.env);
   const kernel = createKernel("auth", resources, env);
-  const { db, clock, newId, announce, secrets, audit } = kernel;
+  const { db, clock, newId, announce, secrets, audit, settings } = kernel;
   const deps: Deps = {
     db,
     clock,
@@ -36,9 +41,13 @@ function compose(resources: Resources, passwords: Passwords) {
     announce,
     secrets,
     audit,
+    settings,
+    config: postgresConfig(resources.db),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     mailer: mailerOf(env),
+    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock)
+      .verify,
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
@@ -67,7 +76,14 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     },
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
-    implementations: [authRpc(deps), policyRpc(deps), apiKeyRpc(deps), emailRpc(deps)],
+    implementations: [
+      authRpc(deps),
+      policyRpc(deps),
+      apiKeyRpc(deps),
+      emailRpc(deps),
+      configRpc(deps),
+      sessionRpc(deps),
+    ],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
       apiKey: async (key) => verifiedToMessage(await verifyApiKey(deps)(key)),
@@ -79,6 +95,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     async sweep() {
       await cleanSessions(deps.db, deps.clock());
       await cleanRevocations(deps.db, deps.clock());
+      await cleanAttempts(deps.db, deps.clock());
     },
   });
   return app;

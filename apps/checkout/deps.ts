@@ -29,7 +29,7 @@ export interface Deps
   encodeAnswer(rpc: string, answer: CheckoutAnswer): { status: number; message: Uint8Array };
   currency: string;
   /** Seconds the units of an unpaid order are on hold. */
-  holdTtlSeconds: number;
+  holdTtlSeconds(): number;
   /** Seconds an order may stay unpaid before it is cancelled. */
-  unpaidOrderTtlSeconds: number;
+  unpaidOrderTtlSeconds(): number;
 }

@@ -19,6 +19,9 @@ import { checkoutRpc } from "./transport/rpc";
 export function createCheckoutService(resources: Resources): MallApp {
   const env = parseEnv(checkoutEnv, resources.env);
   const kernel = createKernel("checkout", resources, env);
+  const { settings } = kernel;
+  const unpaidOrderTtlSeconds = () =>
+    settings.get("checkout.unpaid-order-seconds") ?? env.UNPAID_ORDER_TTL_SECONDS;
   const deps: Deps = {
     ...kernel,
     rpc: {
@@ -30,13 +33,16 @@ export function createCheckoutService(resources: Resources): MallApp {
     },
     encodeAnswer,
     currency: env.CURRENCY,
-    unpaidOrderTtlSeconds: env.UNPAID_ORDER_TTL_SECONDS,
-    holdTtlSeconds: Math.min(env.HOLD_TTL_SECONDS ?? Infinity, env.UNPAID_ORDER_TTL_SECONDS),
+    unpaidOrderTtlSeconds,
+    holdTtlSeconds: () => Math.min(env.HOLD_TTL_SECONDS ?? Infinity, unpaidOrderTtlSeconds()),
   };
   return createApp(kernel, {
     implementations: [checkoutRpc(deps)],
     consumers: checkoutConsumers(deps),
-    admission: purchaseAdmission(env.CHECKOUT_CONCURRENCY),
+    admission: purchaseAdmission(
+      () => settings.get("checkout.concurrency") ?? env.CHECKOUT_CONCURRENCY,
+      () => settings.get("checkout.open") ?? true,
+    ),
     migrations: journal.entries.length,
     openapi,
     sweep: sweep(deps),

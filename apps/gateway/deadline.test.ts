@@ -49,16 +49,17 @@ test("a client has its answer when it said it would go, on every surface", async
   expect(seen.every(({ isAborted }) => isAborted())).toBe(true);
 });
 
-test("a service knows how long its caller waits, also when the client does not say", async () => {
+test("what a client asked for ends when it goes away", async () => {
   for (const [path, timeoutMs] of [
-    ["/v1/me", "30000"],
+    // the service knows its own time limit, which may change while it runs
+    ["/v1/me", null],
     ["/v1/products", "5000"],
   ] as const) {
     const { ask, seen } = gateway();
     const client = new AbortController();
     const asked = ask(path, "GET", {}, client.signal);
     while (seen.length === 0) await Bun.sleep(1);
-    expect(seen[0]!.timeoutMs).toBe(timeoutMs);
+    expect([seen[0]!.timeoutMs, seen[0]!.isAborted()]).toEqual([timeoutMs, false]);
     client.abort();
     await asked;
     expect(seen[0]!.isAborted()).toBe(true);

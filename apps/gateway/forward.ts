@@ -2,7 +2,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { fault } from "@mall/kernel/fault";
 import { clientHeaderNames } from "@mall/kernel/identity/client";
 import type { Registry, Sending } from "@mall/kernel/registry/port";
-import { timeoutHeader, timeoutMsOf } from "@mall/kernel/rpc/deadline";
+import { timeoutMsOf } from "@mall/kernel/rpc/deadline";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
@@ -43,8 +43,8 @@ function unanswered(service: ServiceName, error: unknown): ConnectError {
 }
 
 /**
- * Sends a request on to the service that owns it, undecoded, with the time that its client gives it, 30 s where it
- * says nothing.
+ * Sends a request on to the service that owns it, undecoded, with the time that its client gives it, a minute where
+ * it says nothing and the service does not end it before.
  */
 export async function forward(
   registry: Registry,
@@ -60,8 +60,8 @@ export async function forward(
   try {
     const body = await receivedBody(request, bodyBytesMax);
     const givenMs = timeoutMsOf(request.headers);
-    if (givenMs === undefined) headers.set(timeoutHeader, String(limits.timeoutMs));
-    const waitMs = givenMs ?? limits.timeoutMs + patienceMs;
+    // who names no time has what the service grants, which may change while it runs
+    const waitMs = givenMs ?? limits.timeoutMsMax + patienceMs;
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
     const { method } = request;
     const passed = new Request(request.url, { method, headers, signal, body, redirect: "manual" });

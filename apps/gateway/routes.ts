@@ -1,8 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { ConfigService } from "@mall/gen/mall/auth/v1/config_pb";
 import { EmailService } from "@mall/gen/mall/auth/v1/email_pb";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
+import { SessionService } from "@mall/gen/mall/auth/v1/sessions_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { Access, type RateClass } from "@mall/gen/mall/common/v1/options_pb";
@@ -23,6 +25,8 @@ export const contract: readonly DescService[] = [
   PolicyService,
   ApiKeyService,
   EmailService,
+  SessionService,
+  ConfigService,
   UserService,
   AddressService,
   CartService,

@@ -9,6 +9,7 @@ import { asCommand } from "@mall/kernel/rpc/context";
 import { serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
 import { audit } from "./audit";
+import { configCommand } from "./config";
 import { dataKeysCommand } from "./data-keys";
 import { commandDatabase } from "./database";
 import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
@@ -25,6 +26,8 @@ const usage = `usage: mall <command>
   stock set <sku> <n>         set the units on hand of a SKU
   reconcile stock             compare the stock with its ledger and its holds
   reconcile payments          compare the payments with the books of the provider
+  config get [key] | config history          show the settings, and who changed them when
+  config set <key> <value> | config reset <key> | config rollback <revision>
   policy show                 show the roles and rules of the operators
   policy permissions          list what roles can give, and the operations that need it
   policy role set <name> [permission …] | role delete <name>
@@ -138,6 +141,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
   if (command === "policy") return policy(mall, [verb ?? "", ...rest]);
+  if (command === "config") return configCommand(mall, [verb ?? "", ...rest], console.log);
   if (command === "audit") return audit(mall, [verb ?? "", ...rest], console.log);
   if (command === "data-keys") return dataKeysCommand(mall, [verb ?? "", ...rest], console.log);
   if (command === "dlq") return deadLetters(mall, [verb ?? "", ...rest]);

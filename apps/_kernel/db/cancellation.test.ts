@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
+import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { sql } from "drizzle-orm";
 import { serveGrpc, serveHttp } from "../host/bun";
@@ -129,7 +130,11 @@ describe("a statement that was cancelled in the place of another one", () => {
 });
 
 describe("an RPC", () => {
-  type Clients = { read: Client<typeof PolicyService>; buy: Client<typeof CheckoutService> };
+  type Clients = {
+    read: Client<typeof PolicyService>;
+    buy: Client<typeof CheckoutService>;
+    fill: Client<typeof CartService>;
+  };
   const servers: (() => Promise<unknown>)[] = [];
   const surfaces: Record<string, () => Clients> = {};
   const done: string[] = [];
@@ -143,10 +148,10 @@ describe("an RPC", () => {
             PolicyService.methods.map(({ localName }) => [localName, () => db.sql.unsafe(sleep)]),
           ),
         },
-        {
-          service: CheckoutService,
+        ...[CheckoutService, CartService].map((service) => ({
+          service,
           methods: Object.fromEntries(
-            CheckoutService.methods.map(({ localName }) => [
+            service.methods.map(({ localName }) => [
               localName,
               async () => {
                 await db.sql.unsafe("select pg_sleep(1)");
@@ -155,9 +160,9 @@ describe("an RPC", () => {
               },
             ]),
           ),
-        },
+        })),
       ],
-      ...{ gate: async () => {}, interceptors: [], log: () => {} },
+      ...{ gate: async () => {}, interceptors: [], timeoutMs: () => 30_000, log: () => {} },
     });
     const [port, grpcPort] = (await freePorts(2)) as [number, number];
     const fetch = async (request: Request) => rpc.fetch(request) ?? new Response("no", { status: 404 });
@@ -173,6 +178,7 @@ describe("an RPC", () => {
       surfaces[name] = () => ({
         read: createClient(PolicyService, transport),
         buy: createClient(CheckoutService, transport),
+        fill: createClient(CartService, transport),
       });
   });
   afterAll(() => Promise.all(servers.map((stop) => stop())));
@@ -197,17 +203,18 @@ describe("an RPC", () => {
       await gone();
     });
 
-    test(`by ${surface} that asks for a key runs to its end, for its answer is kept`, async () => {
+    test(`by ${surface} that cannot simply be asked again runs to its end`, async () => {
       done.length = 0;
-      const { buy } = surfaces[surface]!();
+      const { buy, fill } = surfaces[surface]!();
       const caller = new AbortController();
-      const left = codeOf(buy.placeOrder({}, { signal: caller.signal }));
+      const { signal } = caller;
+      const left = codeOf(Promise.all([buy.placeOrder({}, { signal }), fill.addItem({}, { signal })]));
       await begun();
       caller.abort();
       expect(await left).toBe("Canceled");
       await gone();
       await Bun.sleep(50);
-      expect(done).toEqual(["placeOrder"]);
+      expect(done.toSorted()).toEqual(["addItem", "placeOrder"]);
     });
   }
 });

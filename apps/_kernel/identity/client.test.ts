@@ -31,9 +31,15 @@ async function admitted(headers: Record<string, string>) {
   const verifyApiKey = () => Promise.reject(new Error("no machine"));
   const verifyAccessToken = () => Promise.reject(new Error("nobody signed in"));
   const audit = { refused: async () => {} };
-  await requestGate({ verifyAccessToken, verifyApiKey, serviceTokens, policy: policyCopy, clock, audit })(
-    context,
-  );
+  await requestGate({
+    verifyAccessToken,
+    verifyApiKey,
+    serviceTokens,
+    policy: policyCopy,
+    follow: () => {},
+    clock,
+    audit,
+  })(context);
   return context.values.get(requestKey);
 }
 

@@ -67,6 +67,7 @@ function decisionsOf({ roles, rules }: Pick<PolicyMessage, "roles" | "rules">, b
 export interface Known {
   revision?: bigint;
   revocationsAt?: Date;
+  configRevision?: number;
 }
 
 /** A policy that answers are merged into. */

@@ -69,16 +69,20 @@ export async function redisDiscovery(options: RedisOptions): Promise<Discovery> 
   let isKnowing = false;
   let isAway = false;
 
-  /** Runs commands, connected, for a second at most: a Redis that hangs answers nothing at all. */
-  const asking = <T>(work: () => Promise<T>): Promise<T> =>
-    within(
-      redisTimes.commandMs,
-      "Redis",
-      (async () => {
-        if (!redis.connected) await redis.connect();
-        return work();
-      })(),
-    );
+  /** Runs commands, connected, for a second at most, for a Redis that hangs answers nothing; and none of them later. */
+  async function asking<T>(work: () => Promise<T>): Promise<T> {
+    let isGivenUp = false;
+    const connected = async () => {
+      if (!redis.connected) await redis.connect();
+      if (isGivenUp) throw new Error("Redis came too late");
+      return work();
+    };
+    try {
+      return await within(redisTimes.commandMs, "Redis", connected());
+    } finally {
+      isGivenUp = true;
+    }
+  }
 
   async function look(): Promise<void> {
     const members = (await redis.smembers(index)).toSorted();

@@ -8,6 +8,7 @@ import type { Registry } from "../registry/port";
 import { testClock } from "../testing/harness";
 import { clientOf } from "./client";
 import { currentRequest, type RequestContext } from "./context";
+import { timed, timeoutMsOf } from "./deadline";
 
 const clock = testClock();
 const seen: { timeoutMs?: number; signal?: AbortSignal }[] = [];
@@ -51,4 +52,23 @@ test("a call ends with the request that it is made for, and one that is made for
   const [forOne, forNone] = seen.slice(-2);
   caller.abort(new ConnectError("gone", Code.Canceled));
   expect([forOne!.signal?.aborted, forNone!.signal?.aborted ?? false]).toEqual([true, false]);
+});
+
+test("a call by Connect or gRPC-Web whose client names no time has one all the same", () => {
+  const given = (headers: Record<string, string>) => Object.fromEntries(timed(new Headers(headers), 700));
+  expect(given({})).toEqual({ "connect-timeout-ms": "700" });
+  expect(given({ "connect-timeout-ms": "50" })).toEqual({ "connect-timeout-ms": "50" });
+  const web = { "content-type": "application/grpc-web+proto" };
+  expect(given(web)).toEqual({ ...web, "grpc-timeout": "700m" });
+  expect(given({ ...web, "grpc-timeout": "5S" })).toEqual({ ...web, "grpc-timeout": "5S" });
+});
+
+test.each([
+  [{}, undefined],
+  [{ "connect-timeout-ms": "0" }, 0],
+  [{ "grpc-timeout": "2S" }, 2_000],
+  [{ "grpc-timeout": "150m" }, 150],
+  [{ "grpc-timeout": "123456789m" }, undefined],
+])("%p are so many milliseconds: %p", (headers, ms) => {
+  expect(timeoutMsOf(new Headers(headers as Record<string, string>))).toBe(ms as number);
 });

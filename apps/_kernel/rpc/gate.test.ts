@@ -39,6 +39,7 @@ async function pass(method: DescMethod, headers: Record<string, string>, policy?
     contextValues: createContextValues(),
   });
   const gate = requestGate({
+    follow: () => {},
     verifyAccessToken: async () => user,
     verifyApiKey: async () => apiKey,
     serviceTokens: serviceTokens(master, "product", clock),

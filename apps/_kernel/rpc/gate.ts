@@ -17,6 +17,8 @@ export interface GateDeps {
   verifyApiKey: VerifyApiKey;
   serviceTokens: ServiceTokens;
   policy: PolicySource;
+  /** Has the policy asked for where no request waits for it, so that settings are followed. */
+  follow(): void;
   clock: () => Date;
   audit: Pick<Audit, "refused">;
 }
@@ -58,7 +60,10 @@ async function writeDown(audit: GateDeps["audit"], request: RequestContext, acti
  * purchase half done is not stopped by a rule that came in between: there the contract alone decides.
  */
 async function decide(deps: GateDeps, method: DescMethod, actor: Actor): Promise<void> {
-  if (actor.service) return enforcePolicy(method, actor);
+  if (actor.service) {
+    deps.follow();
+    return enforcePolicy(method, actor);
+  }
   const policy = await deps.policy();
   if (policy) checkIdentity(actor, policy);
   else if (!isPublicRead(method)) throw policyUnknown();

@@ -69,6 +69,7 @@ function service(key = masterKey) {
   const run = async (_: unknown, context: HandlerContext) =>
     response(await handler.run(context.values.get(ticketKey)!, answers, context));
   const rpc = createRpcServer({
+    timeoutMs: () => 30_000,
     implementations: [
       implement(CheckoutService, {
         placeOrder: run,

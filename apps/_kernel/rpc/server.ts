@@ -29,15 +29,13 @@ import {
   type UniversalHandler,
 } from "@connectrpc/connect/protocol";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
-import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
-import { cancellable, uncancelled } from "../db/cancellation";
 import { databaseFault } from "../db/client";
 import { fault, faultInfo, invalid } from "../fault";
 import { errorFields, type Log } from "../log";
 import { readBody } from "./body";
 import { currentRequest, requestKey } from "./context";
+import { forCaller, timed } from "./deadline";
 import { bodyBytesMaxOf, limits } from "./limits";
-import { policyOf } from "./policy";
 import { explainJson } from "./validate";
 
 /** One proto service with its implementation. */
@@ -86,6 +84,8 @@ export interface RpcServerDeps {
   gate: (context: HandlerContext) => Promise<void>;
   /** Inside the request's context; validation and idempotency. */
   interceptors: Interceptor[];
+  /** Milliseconds that a call by REST or Connect may take whose client names no deadline. */
+  timeoutMs(): number;
   log: Log;
 }
 
@@ -104,16 +104,6 @@ function classify(thrown: unknown, method: DescMethod, log: Log): ConnectError {
     "Something went wrong in the mall; the request id finds it in the log.",
     { cause: error },
   );
-}
-
-/**
- * Runs a call as long as somebody waits for it. One that asks for a key runs to its end all the same: its answer is
- * kept, and the caller will ask for it again.
- */
-function forCaller<T>(method: DescMethod, signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-  const idempotency = policyOf(method)?.idempotency;
-  if (idempotency === Idempotency.KEY_REQUIRED) return uncancelled(run);
-  return cancellable(signal, { refusesNext: idempotency === Idempotency.SAFE }, run);
 }
 
 const contextual =
@@ -172,7 +162,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
       service: method.parent,
       method,
       protocolName: protocol,
-      timeoutMs: Math.min(timeoutMs ?? limits.timeoutMs, limits.timeoutMsMax),
+      timeoutMs: Math.min(timeoutMs ?? deps.timeoutMs(), limits.timeoutMsMax),
       requestSignal: signal,
       requestHeader: header,
       contextValues: createContextValues(),
@@ -196,7 +186,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
     transport: directTransport(call),
     fetch(request) {
       const handler = handlers.get(new URL(request.url).pathname);
-      return handler && serveConnect(handler, request);
+      return handler && serveConnect(handler, request, deps.timeoutMs());
     },
   };
 }
@@ -211,7 +201,11 @@ function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   });
 }
 
-async function serveConnect(handler: UniversalHandler, request: Request): Promise<Response> {
+async function serveConnect(
+  handler: UniversalHandler,
+  request: Request,
+  timeoutMs: number,
+): Promise<Response> {
   const bytesMax = bodyBytesMaxOf(handler.method);
   let received = new Uint8Array(0);
   async function* body() {
@@ -222,7 +216,7 @@ async function serveConnect(handler: UniversalHandler, request: Request): Promis
     httpVersion: "1.1",
     method: request.method,
     url: request.url,
-    header: request.headers,
+    header: timed(request.headers, timeoutMs),
     body: request.method === "GET" ? createAsyncIterable([]) : body(),
     signal: request.signal,
   });

@@ -1,5 +1,6 @@
 import type { Id } from "@mall/kernel/id";
 import { later } from "@mall/kernel/time";
+import type { Revision } from "../config/port";
 import { findPolicy, findRevision, listRevocations } from "../db/policy";
 import type { Deps } from "../deps";
 import type { Policy, Revocation } from "../domain/policy";
@@ -8,6 +9,7 @@ import type { Policy, Revocation } from "../domain/policy";
 export interface KnownPolicy {
   revision?: bigint;
   revocationsAt?: Date;
+  configRevision?: number;
 }
 
 /** What a gate does not know yet. */
@@ -15,6 +17,8 @@ export interface PolicyNews {
   /** Absent when it is known. */
   changed?: { policy: Policy; blocked: Id<"usr">[] };
   revocations: Revocation[];
+  /** Absent when it is known, when nothing was ever set, and while it cannot be read. */
+  config?: Revision;
   asOf: Date;
 }
 
@@ -23,14 +27,16 @@ const overlapSeconds = 30;
 
 /** Reads what has changed since: everything for a gate that knows nothing. */
 export const getPolicy =
-  ({ db, clock }: Pick<Deps, "db" | "clock">) =>
-  async ({ revision, revocationsAt }: KnownPolicy): Promise<PolicyNews> => {
+  ({ db, clock, config }: Pick<Deps, "db" | "clock" | "config">) =>
+  async ({ revision, revocationsAt, configRevision }: KnownPolicy): Promise<PolicyNews> => {
     const asOf = clock();
     const recordedAfter = revocationsAt ? later(revocationsAt, -overlapSeconds) : new Date(0);
-    const [current, revocations] = await Promise.all([
+    const [current, revocations, newest] = await Promise.all([
       findRevision(db),
       listRevocations(db, recordedAfter, asOf),
+      // the gates go on with the settings they know while these cannot be read
+      config.newest().catch(() => undefined),
     ]);
     const changed = current === revision ? undefined : await findPolicy(db);
-    return { changed, revocations, asOf };
+    return { changed, revocations, config: newest?.revision === configRevision ? undefined : newest, asOf };
   };

@@ -5,21 +5,30 @@ import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
 import { invalidCredentials } from "../domain/account";
 import { normalEmail } from "../domain/email";
+import { attempt } from "./attempt";
+import { currentClient } from "./current-client";
 import { issueTokens, type SignedIn } from "./issue-tokens";
+
+/** Whose password it is. Fault INVALID_CREDENTIALS, after the same work for nobody's. */
+async function identify(deps: Deps, email: string | undefined, { password }: { password: string }) {
+  const known = email === undefined ? undefined : await findCredentials(deps.db, deps.people, email);
+  const matches = await deps.passwords.verify(password, known?.passwordHash ?? deps.passwords.decoy);
+  if (!known || !matches)
+    throw audited(invalidCredentials(), { action: "Login", subject: known?.account.id });
+  return known;
+}
 
 /**
  * Starts a session. Unknown accounts cost one verification, too, and answer the same as a wrong password. A hash made
- * at other costs than today's is replaced. Faults INVALID_CREDENTIALS, OVERLOADED.
+ * at other costs than today's is replaced. Faults INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
  */
 export const login =
   (deps: Deps) =>
   async (input: { email: string; password: string }): Promise<SignedIn> => {
     const email = normalEmail(input.email);
-    const known = email === undefined ? undefined : await findCredentials(deps.db, deps.people, email);
-    const matches = await deps.passwords.verify(input.password, known?.passwordHash ?? deps.passwords.decoy);
-    if (!known || !matches)
-      throw audited(invalidCredentials(), { action: "Login", subject: known?.account.id });
-    const { account, passwordHash } = known;
+    const subject = { email: email ?? input.email };
+    const { result, admitted } = await attempt(deps)("Login", subject, () => identify(deps, email, input));
+    const { account, passwordHash } = result;
     const { roles, tokenVersion } = account;
     if (!deps.passwords.isCurrent(passwordHash)) {
       await upgradePasswordHash(deps.db, account.id, passwordHash, await deps.passwords.hash(input.password));
@@ -29,7 +38,8 @@ export const login =
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
     const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
     await deps.db.tx(async (tx) => {
-      await insertSession(tx, session);
+      await admitted.reward(tx);
+      await insertSession(tx, deps.people, session, currentClient());
       const { id } = account;
       await deps.audit.record(tx, { action: "Login", subject: session.id, actor: { kind: "user", id } });
     });

@@ -1,7 +1,7 @@
 import { audited } from "@mall/kernel/audit/refusal";
 import { faultInfo } from "@mall/kernel/fault";
 import { later } from "@mall/kernel/time";
-import { findSession, revokeSession, rotateSession } from "../db/sessions";
+import { findSession, noteSessionClient, revokeSession, rotateSession } from "../db/sessions";
 import type { Deps } from "../deps";
 import {
   judgeRefresh,
@@ -9,6 +9,7 @@ import {
   refreshTokenInvalid,
   refreshTokenReused,
 } from "../domain/refresh-token";
+import { currentClient } from "./current-client";
 import { issueTokens, type Tokens } from "./issue-tokens";
 
 /**
@@ -30,7 +31,9 @@ export const refreshToken =
     const entry = { action: "RefreshToken", subject: id };
     const rotated = await deps.db.tx(async (tx) => {
       const holder = await rotateSession(tx, { id, generation, now, expiresAt });
-      if (holder) await deps.audit.record(tx, { ...entry, actor: { kind: "user", id: holder.userId } });
+      if (!holder) return undefined;
+      await noteSessionClient(tx, deps.people, holder, currentClient());
+      await deps.audit.record(tx, { ...entry, actor: { kind: "user", id: holder.userId } });
       return holder;
     });
     if (rotated) return issueTokens(deps, key, rotated);

@@ -4,7 +4,14 @@ import { later } from "@mall/kernel/time";
 import { insertAccount } from "../db/accounts";
 import { insertSession } from "../db/sessions";
 import type { Deps } from "../deps";
-import { type Account, displayNameOf, emailTaken, registrableEmail } from "../domain/account";
+import {
+  type Account,
+  displayNameOf,
+  emailTaken,
+  registrableEmail,
+  registrationClosed,
+} from "../domain/account";
+import { currentClient } from "./current-client";
 import { issueTokens, type SignedIn } from "./issue-tokens";
 
 /** Who wants an account. */
@@ -14,10 +21,11 @@ export interface Registration {
   displayName: string;
 }
 
-/** Creates a customer's account and its first session. Faults EMAIL_TAKEN, VALIDATION, OVERLOADED. */
+/** Creates a customer's account and its first session. Faults REGISTRATION_CLOSED, EMAIL_TAKEN, VALIDATION, OVERLOADED. */
 export const register =
   (deps: Deps) =>
   async (input: Registration): Promise<SignedIn> => {
+    if (deps.settings.get("registration.open") === false) throw registrationClosed();
     const email = registrableEmail(input.email);
     const displayName = displayNameOf(input.displayName, email);
     const key = await deps.keys.current();
@@ -30,7 +38,7 @@ export const register =
     await deps.db.tx(async (tx) => {
       if (!(await insertAccount(tx, deps.people, account, passwordHash)))
         throw audited(emailTaken(), { action: "Register" });
-      await insertSession(tx, session);
+      await insertSession(tx, deps.people, session, currentClient());
       const metadata = { sessionId: session.id };
       await deps.audit.record(tx, { action: "Register", subject: id, actor: { kind: "user", id }, metadata });
       const data = { userId: account.id };

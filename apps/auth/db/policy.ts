@@ -104,6 +104,14 @@ const deleteBlock = statement("unblock_user", (p: Params<{ userId: string }>) =>
 export const unblock = async (tx: Tx, userId: Id<"usr">): Promise<boolean> =>
   (await deleteBlock(tx, { userId })).length === 1;
 
+const selectBlock = statement("find_block", (p: Params<{ userId: string }>) =>
+  orm.select({ userId: blockedUsers.userId }).from(blockedUsers).where(eq(blockedUsers.userId, p.userId)),
+);
+
+/** Whether a user is on the list. */
+export const isBlocked = async (session: Session, userId: Id<"usr">): Promise<boolean> =>
+  (await selectBlock(session, { userId })).length === 1;
+
 const selectBlocked = statement("list_blocked_users", (p: Params<{ after: string; limit: number }>) =>
   orm
     .select({ userId: blockedUsers.userId })

@@ -1,10 +1,12 @@
-import { accounts, sessions } from "@mall/db/auth";
+import { accounts, dataKeys, sessions } from "@mall/db/auth";
 import type { Session as DbSession, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf } from "@mall/kernel/id";
-import { and, eq, gt, isNull, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, sql } from "drizzle-orm";
 import type { Role } from "../domain/account";
 import type { SessionState } from "../domain/refresh-token";
+import type { OwnSession, RevokeReason, SessionClient } from "../domain/session";
+import type { People } from "./people";
 import { type Recorded, recordedAt, revokeEnded } from "./revocations";
 
 /** A session and whose it is, as a token tells it. */
@@ -16,20 +18,54 @@ export interface SessionHolder {
   tokenVersion: number;
 }
 
-interface NewSession {
+/** A session that begins. */
+export interface NewSession {
   id: Id<"ses">;
   userId: Id<"usr">;
   createdAt: Date;
   expiresAt: Date;
 }
 
-const insert = statement("insert_session", (p: Params<NewSession>) =>
-  orm.insert(sessions).values({ id: p.id, userId: p.userId, createdAt: p.createdAt, expiresAt: p.expiresAt }),
+/** What is stored of a client; null when nothing is known of it, or its user was erased. */
+async function sealed(tx: Tx, people: People, { id, userId }: SessionOf, client: SessionClient) {
+  if (!client.address && !client.device) return null;
+  return (await people.client.seal(tx, userId, id, client)) ?? null;
+}
+
+type SessionOf = Pick<NewSession, "id" | "userId">;
+
+const insert = statement("insert_session", (p: Params<NewSession & { personal: Uint8Array | null }>) =>
+  orm.insert(sessions).values({
+    ...{ id: p.id, userId: p.userId, personal: p.personal },
+    ...{ createdAt: p.createdAt, expiresAt: p.expiresAt },
+  }),
 );
 
-/** Inserts a session of the first generation. */
-export async function insertSession(session: DbSession, row: NewSession): Promise<void> {
-  await insert(session, row);
+/** Inserts a session of the first generation, signed in to from this client. */
+export async function insertSession(
+  tx: Tx,
+  people: People,
+  row: NewSession,
+  client: SessionClient,
+): Promise<void> {
+  const { id, userId, createdAt, expiresAt } = row;
+  const personal = await sealed(tx, people, row, client);
+  await insert(tx, { id, userId, createdAt, expiresAt, personal });
+}
+
+const note = statement("note_session_client", (p: Params<{ id: string; personal: Uint8Array }>) =>
+  orm.update(sessions).set({ personal: p.personal }).where(eq(sessions.id, p.id)),
+);
+
+/** Notes from which client a session is used now. */
+export async function noteSessionClient(
+  tx: Tx,
+  people: People,
+  session: SessionOf,
+  client: SessionClient,
+): Promise<void> {
+  const personal = await sealed(tx, people, session, client);
+  if (personal) await note(tx, { id: session.id, personal });
 }
 
 interface RotateParams {
@@ -97,9 +133,6 @@ export async function findSession(
   };
 }
 
-/** Why a session ended before its time. */
-export type RevokeReason = "LOGOUT" | "REUSE";
-
 const revoke = sqlStatement<{ id: string; reason: string } & Recorded, { id: string }>(
   (p) => sql`with ended as (
     update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
@@ -115,6 +148,71 @@ export async function revokeSession(
   now: Date,
 ): Promise<boolean> {
   return (await revoke(session, { id: uuidOf(id), reason, ...recordedAt(now) })).length === 1;
+}
+
+const revokeOwn = sqlStatement<{ id: string; userId: string; reason: string } & Recorded, object>(
+  (p) => sql`with ended as (
+    update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
+    where id = ${p.id} and user_id = ${p.userId} and revoked_at is null and expires_at > ${p.now} returning id
+  ) ${revokeEnded(p)}`,
+);
+
+/** Ends a live session of a user and revokes its access tokens; false when the user has none of this id. */
+export async function revokeSessionOf(
+  tx: Tx,
+  userId: Id<"usr">,
+  id: Id<"ses">,
+  reason: RevokeReason,
+  now: Date,
+): Promise<boolean> {
+  const params = { id: uuidOf(id), userId: uuidOf(userId), reason, ...recordedAt(now) };
+  return (await revokeOwn(tx, params)).length === 1;
+}
+
+const revokeAll = sqlStatement<{ userId: string; kept: string | null; reason: string } & Recorded, object>(
+  (p) => sql`with ended as (
+    update auth.sessions set revoked_at = ${p.now}, revoke_reason = ${p.reason}
+    where user_id = ${p.userId}::uuid and revoked_at is null and expires_at > ${p.now}
+      and (${p.kept}::uuid is null or id <> ${p.kept}::uuid) returning id
+  ) ${revokeEnded(p)}`,
+);
+
+/** Ends all live sessions of a user but one, and revokes their access tokens. Returns how many. */
+export async function revokeSessionsOf(
+  tx: Tx,
+  userId: Id<"usr">,
+  reason: RevokeReason,
+  now: Date,
+  kept?: Id<"ses">,
+): Promise<number> {
+  const params = { userId: uuidOf(userId), kept: kept ? uuidOf(kept) : null, reason, ...recordedAt(now) };
+  return (await revokeAll(tx, params)).length;
+}
+
+const keyOfUser = sql<Uint8Array | null>`(select k.wrapped from ${dataKeys} k where k.subject = ${sessions.userId})`;
+
+const selectLive = statement("list_sessions", (p: Params<{ userId: string; now: Date; limit: number }>) =>
+  orm
+    .select({ session: sessions, wrapped: keyOfUser })
+    .from(sessions)
+    .where(and(eq(sessions.userId, p.userId), isNull(sessions.revokedAt), gt(sessions.expiresAt, p.now)))
+    .orderBy(desc(sql`coalesce(${sessions.rotatedAt}, ${sessions.createdAt})`), desc(sessions.id))
+    .limit(p.limit),
+);
+
+/** Up to `limit` live sessions of a user, those used last first. */
+export async function listSessionsOf(
+  session: DbSession,
+  people: People,
+  userId: Id<"usr">,
+  now: Date,
+  limit: number,
+): Promise<OwnSession[]> {
+  const rows = await selectLive(session, { userId, now, limit });
+  return rows.map(({ session: { id, createdAt, rotatedAt, expiresAt, personal }, wrapped }) => ({
+    ...{ id, createdAt, expiresAt, lastUsedAt: rotatedAt ?? createdAt },
+    client: (personal && people.client.open({ subject: userId, wrapped }, id, personal)) ?? {},
+  }));
 }
 
 const deleteExpired = sqlStatement<{ now: Date }, object>(

@@ -41,6 +41,10 @@ export function displayNameOf(given: string, email: string): string {
   return [...chosen].slice(0, nameLengthMax).join("");
 }
 
+/** REGISTRATION_CLOSED: the operators take no new accounts at the moment. */
+export const registrationClosed = () =>
+  fault("failed_precondition", "REGISTRATION_CLOSED", "No new accounts can be made at the moment.");
+
 /** EMAIL_TAKEN: the address has an account already. */
 export const emailTaken = () =>
   fault("already_exists", "EMAIL_TAKEN", "This e-mail address has an account already.");

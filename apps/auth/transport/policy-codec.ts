@@ -25,13 +25,18 @@ export const policyToMessage = ({ rules, ...policy }: Policy): PolicyMessage =>
   create(PolicySchema, { ...policy, rules: rules.map(ruleToMessage) });
 
 /** What a gate says that it knows. */
-export const knownOf = ({ knownRevision, knownRevocationsAt }: GetPolicyRequest): KnownPolicy => ({
+export const knownOf = ({
+  knownRevision,
+  knownRevocationsAt,
+  knownConfigRevision,
+}: GetPolicyRequest): KnownPolicy => ({
+  configRevision: knownConfigRevision,
   revision: knownRevision,
   revocationsAt: knownRevocationsAt && timestampDate(knownRevocationsAt),
 });
 
 /** The answer to a gate. */
-export const newsToMessage = ({ changed, revocations, asOf }: PolicyNews): GetPolicyResponse =>
+export const newsToMessage = ({ changed, revocations, config, asOf }: PolicyNews): GetPolicyResponse =>
   create(GetPolicyResponseSchema, {
     policy: changed && policyToMessage(changed.policy),
     blockedUserIds: changed?.blocked ?? [],
@@ -39,5 +44,6 @@ export const newsToMessage = ({ changed, revocations, asOf }: PolicyNews): GetPo
       ...revocation,
       expiresAt: timestampFromDate(revocation.expiresAt),
     })),
+    config: config && { revision: config.revision, values: config.values },
     asOf: timestampFromDate(asOf),
   });

@@ -135,7 +135,7 @@ export const placeOrder =
     checkShippingOption(input.shippingOption);
     const checkout = await start(deps, actor, input, ticket);
     const until = (seconds: number) => (input.payment ? undefined : later(checkout.createdAt, seconds));
-    const [holdUntil, orderUntil] = [until(deps.holdTtlSeconds), until(deps.unpaidOrderTtlSeconds)];
+    const [holdUntil, orderUntil] = [until(deps.holdTtlSeconds()), until(deps.unpaidOrderTtlSeconds())];
     const run: Run = { ...input, checkout, holdUntil, orderUntil, items: [] };
     await prepare(deps, run, input);
     const total = run.purchase!.totals.total;

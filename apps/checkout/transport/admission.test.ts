@@ -7,9 +7,12 @@ const { placeOrder, payCheckout, getCheckout } = CheckoutService.method;
 
 type Call = (request: { method: unknown; run(): Promise<unknown> }) => Promise<unknown>;
 
-const admitted = (limit: number): Call => {
+const admitted = (limit: number, isOpen = true): Call => {
   const next = (request: unknown) => (request as { run(): Promise<unknown> }).run();
-  return purchaseAdmission(limit)(next as never) as never;
+  return purchaseAdmission(
+    () => limit,
+    () => isOpen,
+  )(next as never) as never;
 };
 
 test("what comes beyond the limit is refused at once and does nothing, and room comes back, also after failures", async () => {
@@ -35,4 +38,17 @@ test("what comes beyond the limit is refused at once and does nothing, and room 
   await Promise.allSettled(running);
   const again = [1, 2].map((n) => call({ method: placeOrder, run: async () => n }));
   expect(await Promise.all(again)).toEqual([1, 2]);
+});
+
+test("nobody is let in while it is closed, and everything but purchases goes on", async () => {
+  const call = admitted(2, false);
+  let ran = 0;
+  const run = async () => void ran++;
+  for (const method of [placeOrder, payCheckout]) {
+    const refused = await call({ method, run }).catch((error: unknown) => error);
+    expect(faultInfo(refused)?.reason).toBe("CHECKOUT_CLOSED");
+    expect((refused as { metadata: Headers }).metadata.get("retry-after")).toBe("60");
+  }
+  await call({ method: getCheckout, run });
+  expect(ran).toBe(1);
 });

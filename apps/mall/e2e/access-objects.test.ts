@@ -45,6 +45,7 @@ const payment = { method: "fake", token: "tok_ok" };
 const requests: Record<string, (id: string, variantId: string) => JsonObject> = {
   "ApiKeyService/RotateApiKey": (apiKeyId) => ({ apiKeyId, ttlDays: 1 }),
   "ApiKeyService/RevokeApiKey": (apiKeyId) => ({ apiKeyId }),
+  "SessionService/RevokeSession": (sessionId) => ({ sessionId }),
   "AddressService/UpdateAddress": (addressId) => ({ addressId, isDefault: true }),
   "AddressService/DeleteAddress": (addressId) => ({ addressId }),
   "CartService/GetCart": (cartId) => ({ cartId }),
@@ -83,6 +84,7 @@ async function newWorld(): Promise<World> {
   const order = (await placeOrder(paid!)).body.order.id;
   const staff = await newUserWith("customer", "staff");
   const apiKey = (await newApiKey(staff, "stock.read")).id;
+  const listed = await rest<{ sessions: { id: string }[] }>("GET", "/v1/me/sessions", undefined, staff);
   const kept = await rest<{ address: { id: string } }>("POST", "/v1/me/addresses", { address }, staff);
   return {
     ids: {
@@ -91,9 +93,10 @@ async function newWorld(): Promise<World> {
       order,
       apiKey,
       address: kept.body.address.id,
+      session: listed.body.sessions[0]!.id,
     },
     variantId,
-    owners: { cart: open!, checkout: waiting!, order: paid!, apiKey: staff, address: staff },
+    owners: { cart: open!, checkout: waiting!, order: paid!, apiKey: staff, address: staff, session: staff },
   };
 }
 
@@ -107,6 +110,7 @@ async function seen({ ids, owners }: World): Promise<string[]> {
     [`/v1/orders/${ids.order}/payments`, owners.order],
     ["/v1/api-keys", owners.apiKey],
     ["/v1/me/addresses", owners.address],
+    ["/v1/me/sessions", owners.session],
   ];
   return Promise.all(
     reads.map(async ([path, options]) => {
@@ -123,6 +127,7 @@ const prefixes: Record<OwnObject, IdPrefix> = {
   order: "ord",
   apiKey: "key",
   address: "adr",
+  session: "ses",
 };
 
 let world: World;

@@ -65,7 +65,7 @@ export const refused = {
 } as const;
 
 /** Whose object an operation works on, which nobody else may see. */
-export type OwnObject = "cart" | "order" | "checkout" | "apiKey" | "address";
+export type OwnObject = "cart" | "order" | "checkout" | "apiKey" | "address" | "session";
 
 /** Who may call one operation. */
 export interface Expected {
@@ -102,6 +102,12 @@ export const expected: Readonly<Record<string, Expected>> = {
   "AuthService/GetAccount": services("user"),
   "AuthService/VerifyPassword": services("user"),
 
+  "SessionService/ListSessions": signedIn,
+  "SessionService/RevokeSession": { ...signedIn, object: "session" },
+  "SessionService/LogoutAll": { ...signedIn, endsSession: true },
+  "SessionService/GetSessionStatus": services("user", "cart", "product", "order", "payment", "checkout"),
+  "SessionService/ValidateToken": services("user", "cart", "product", "order", "payment", "checkout"),
+
   "EmailService/RequestEmailVerification": signedIn,
   "EmailService/VerifyEmail": everyone,
   "EmailService/RequestEmailChange": signedIn,
@@ -116,6 +122,12 @@ export const expected: Readonly<Record<string, Expected>> = {
   "PolicyService/BlockUser": adminAndCommands,
   "PolicyService/UnblockUser": adminAndCommands,
   "PolicyService/ListBlockedUsers": adminAndCommands,
+
+  "ConfigService/GetConfig": adminAndCommands,
+  "ConfigService/SetConfig": adminAndCommands,
+  "ConfigService/ResetConfig": adminAndCommands,
+  "ConfigService/ListConfigHistory": adminAndCommands,
+  "ConfigService/RollbackConfig": adminAndCommands,
 
   "ApiKeyService/CreateApiKey": signedIn,
   "ApiKeyService/ListApiKeys": signedIn,

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/auth/v1/policy.proto.
  */
 export const file_mall_auth_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChltYWxsL2F1dGgvdjEvcG9saWN5LnByb3RvEgxtYWxsLmF1dGgudjEiPgoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhMKC3Blcm1pc3Npb25zGAMgAygJIl4KBFJ1bGUSDAoEbmFtZRgBIAEoCRIoCgZlZmZlY3QYAiABKA4yGC5tYWxsLmF1dGgudjEuUnVsZUVmZmVjdBIPCgdwYXR0ZXJuGAMgASgJEg0KBXJvbGVzGAQgAygJImAKBlBvbGljeRIQCghyZXZpc2lvbhgBIAEoAxIhCgVyb2xlcxgCIAMoCzISLm1hbGwuYXV0aC52MS5Sb2xlEiEKBXJ1bGVzGAMgAygLMhIubWFsbC5hdXRoLnYxLlJ1bGUiZAoKUmV2b2NhdGlvbhIPCgdzdWJqZWN0GAEgASgJEhUKDWJlbG93X3ZlcnNpb24YAiABKAUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifAoQR2V0UG9saWN5UmVxdWVzdBIbCg5rbm93bl9yZXZpc2lvbhgBIAEoA0gAiAEBEjgKFGtub3duX3Jldm9jYXRpb25zX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRCg9fa25vd25fcmV2aXNpb24irQEKEUdldFBvbGljeVJlc3BvbnNlEiQKBnBvbGljeRgBIAEoCzIULm1hbGwuYXV0aC52MS5Qb2xpY3kSGAoQYmxvY2tlZF91c2VyX2lkcxgCIAMoCRItCgtyZXZvY2F0aW9ucxgDIAMoCzIYLm1hbGwuYXV0aC52MS5SZXZvY2F0aW9uEikKBWFzX29mGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIXChVEZXNjcmliZVBvbGljeVJlcXVlc3QiPgoWRGVzY3JpYmVQb2xpY3lSZXNwb25zZRIkCgZwb2xpY3kYASABKAsyFC5tYWxsLmF1dGgudjEuUG9saWN5IqoBCg5TZXRSb2xlUmVxdWVzdBIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOS1dezEsMzl9JBIdCgtkZXNjcmlwdGlvbhgCIAEoCUIIukgFcgMYyAESTAoLcGVybWlzc2lvbnMYAyADKAlCN7pINJIBMRBkGAEiK3IpMideW2Etel1bYS16LV17MSwyOX1bLl1bYS16XVthLXotXXsxLDI5fSQiMwoPU2V0Um9sZVJlc3BvbnNlEiAKBHJvbGUYASABKAsyEi5tYWxsLmF1dGgudjEuUm9sZSJAChFEZWxldGVSb2xlUmVxdWVzdBIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOS1dezEsMzl9JCIUChJEZWxldGVSb2xlUmVzcG9uc2Ui+QEKDlNldFJ1bGVSZXF1ZXN0EisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05LV17MSwzOX0kEjUKBmVmZmVjdBgCIAEoDjIYLm1hbGwuYXV0aC52MS5SdWxlRWZmZWN0Qgu6SAjIAQGCAQIQARJMCgdwYXR0ZXJuGAMgASgJQju6SDhyNhACGMgBMi9eKD86Lyg/OlsqXXxbQS1aYS16MC05Ll8tXStbKl0/KSkqKD86L1sqXVsqXSk/JBI1CgVyb2xlcxgEIAMoCUImukgjkgEgEBQYASIachgyFl5bYS16XVthLXowLTktXXsxLDM5fSQiMwoPU2V0UnVsZVJlc3BvbnNlEiAKBHJ1bGUYASABKAsyEi5tYWxsLmF1dGgudjEuUnVsZSJAChFEZWxldGVSdWxlUmVxdWVzdBIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOS1dezEsMzl9JCIUChJEZWxldGVSdWxlUmVzcG9uc2UiTQoQQmxvY2tVc2VyUmVxdWVzdBI5Cgd1c2VyX2lkGAEgASgJQii6SCVyIzIhXnVzcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIhMKEUJsb2NrVXNlclJlc3BvbnNlIk8KElVuYmxvY2tVc2VyUmVxdWVzdBI5Cgd1c2VyX2lkGAEgASgJQii6SCVyIzIhXnVzcl9bMC03XVswLTlhLWhqa21ucC10di16XXsyNX0kIhUKE1VuYmxvY2tVc2VyUmVzcG9uc2UiaAoXTGlzdEJsb2NrZWRVc2Vyc1JlcXVlc3QSIQoJcGFnZV9zaXplGAEgASgFQgm6SAYaBBhkKAFIAIgBARIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxjoB0IMCgpfcGFnZV9zaXplIkUKGExpc3RCbG9ja2VkVXNlcnNSZXNwb25zZRIQCgh1c2VyX2lkcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqbAoKUnVsZUVmZmVjdBIbChdSVUxFX0VGRkVDVF9VTlNQRUNJRklFRBAAEhQKEFJVTEVfRUZGRUNUX0RFTlkQARIVChFSVUxFX0VGRkVDVF9BTExPVxACEhQKEFJVTEVfRUZGRUNUX09QRU4QAzKGCgoNUG9saWN5U2VydmljZRKFAQoJR2V0UG9saWN5Eh4ubWFsbC5hdXRoLnYxLkdldFBvbGljeVJlcXVlc3QaHy5tYWxsLmF1dGgudjEuR2V0UG9saWN5UmVzcG9uc2UiN4q1GDMIBRoEdXNlchoEY2FydBoHcHJvZHVjdBoFb3JkZXIaB3BheW1lbnQaCGNoZWNrb3V0IAEShgEKDkRlc2NyaWJlUG9saWN5EiMubWFsbC5hdXRoLnYxLkRlc2NyaWJlUG9saWN5UmVxdWVzdBokLm1hbGwuYXV0aC52MS5EZXNjcmliZVBvbGljeVJlc3BvbnNlIimKtRgTCAQSBWFkbWluGgRtYWxsIAEwBYLT5JMCDBIKL3YxL3BvbGljeRKBAQoHU2V0Um9sZRIcLm1hbGwuYXV0aC52MS5TZXRSb2xlUmVxdWVzdBodLm1hbGwuYXV0aC52MS5TZXRSb2xlUmVzcG9uc2UiOYq1GBMIBBIFYWRtaW4aBG1hbGwgAjAFgtPkkwIcOgEqGhcvdjEvcG9saWN5L3JvbGVzL3tuYW1lfRKHAQoKRGVsZXRlUm9sZRIfLm1hbGwuYXV0aC52MS5EZWxldGVSb2xlUmVxdWVzdBogLm1hbGwuYXV0aC52MS5EZWxldGVSb2xlUmVzcG9uc2UiNoq1GBMIBBIFYWRtaW4aBG1hbGwgAjAFgtPkkwIZKhcvdjEvcG9saWN5L3JvbGVzL3tuYW1lfRKBAQoHU2V0UnVsZRIcLm1hbGwuYXV0aC52MS5TZXRSdWxlUmVxdWVzdBodLm1hbGwuYXV0aC52MS5TZXRSdWxlUmVzcG9uc2UiOYq1GBMIBBIFYWRtaW4aBG1hbGwgAjAFgtPkkwIcOgEqGhcvdjEvcG9saWN5L3J1bGVzL3tuYW1lfRKHAQoKRGVsZXRlUnVsZRIfLm1hbGwuYXV0aC52MS5EZWxldGVSdWxlUmVxdWVzdBogLm1hbGwuYXV0aC52MS5EZWxldGVSdWxlUmVzcG9uc2UiNoq1GBMIBBIFYWRtaW4aBG1hbGwgAjAFgtPkkwIZKhcvdjEvcG9saWN5L3J1bGVzL3tuYW1lfRKSAQoJQmxvY2tVc2VyEh4ubWFsbC5hdXRoLnYxLkJsb2NrVXNlclJlcXVlc3QaHy5tYWxsLmF1dGgudjEuQmxvY2tVc2VyUmVzcG9uc2UiRIq1GBMIBBIFYWRtaW4aBG1hbGwgAjAFgtPkkwInOgEqGiIvdjEvcG9saWN5L2Jsb2NrZWQtdXNlcnMve3VzZXJfaWR9EpUBCgtVbmJsb2NrVXNlchIgLm1hbGwuYXV0aC52MS5VbmJsb2NrVXNlclJlcXVlc3QaIS5tYWxsLmF1dGgudjEuVW5ibG9ja1VzZXJSZXNwb25zZSJBirUYEwgEEgVhZG1pbhoEbWFsbCACMAWC0+STAiQqIi92MS9wb2xpY3kvYmxvY2tlZC11c2Vycy97dXNlcl9pZH0SmgEKEExpc3RCbG9ja2VkVXNlcnMSJS5tYWxsLmF1dGgudjEuTGlzdEJsb2NrZWRVc2Vyc1JlcXVlc3QaJi5tYWxsLmF1dGgudjEuTGlzdEJsb2NrZWRVc2Vyc1Jlc3BvbnNlIjeKtRgTCAQSBWFkbWluGgRtYWxsIAEwBYLT5JMCGhIYL3YxL3BvbGljeS9ibG9ja2VkLXVzZXJzYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
+  fileDesc("ChltYWxsL2F1dGgvdjEvcG9saWN5LnByb3RvEgxtYWxsLmF1dGgudjEiPgoEUm9sZRIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhMKC3Blcm1pc3Npb25zGAMgAygJIl4KBFJ1bGUSDAoEbmFtZRgBIAEoCRIoCgZlZmZlY3QYAiABKA4yGC5tYWxsLmF1dGgudjEuUnVsZUVmZmVjdBIPCgdwYXR0ZXJuGAMgASgJEg0KBXJvbGVzGAQgAygJImAKBlBvbGljeRIQCghyZXZpc2lvbhgBIAEoAxIhCgVyb2xlcxgCIAMoCzISLm1hbGwuYXV0aC52MS5Sb2xlEiEKBXJ1bGVzGAMgAygLMhIubWFsbC5hdXRoLnYxLlJ1bGUiZAoKUmV2b2NhdGlvbhIPCgdzdWJqZWN0GAEgASgJEhUKDWJlbG93X3ZlcnNpb24YAiABKAUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiewoGQ29uZmlnEhAKCHJldmlzaW9uGAEgASgFEjAKBnZhbHVlcxgCIAMoCzIgLm1hbGwuYXV0aC52MS5Db25maWcuVmFsdWVzRW50cnkaLQoLVmFsdWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK6AQoQR2V0UG9saWN5UmVxdWVzdBIbCg5rbm93bl9yZXZpc2lvbhgBIAEoA0gAiAEBEjgKFGtub3duX3Jldm9jYXRpb25zX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIiChVrbm93bl9jb25maWdfcmV2aXNpb24YAyABKAVIAYgBAUIRCg9fa25vd25fcmV2aXNpb25CGAoWX2tub3duX2NvbmZpZ19yZXZpc2lvbiLTAQoRR2V0UG9saWN5UmVzcG9uc2USJAoGcG9saWN5GAEgASgLMhQubWFsbC5hdXRoLnYxLlBvbGljeRIYChBibG9ja2VkX3VzZXJfaWRzGAIgAygJEi0KC3Jldm9jYXRpb25zGAMgAygLMhgubWFsbC5hdXRoLnYxLlJldm9jYXRpb24SKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBmNvbmZpZxgFIAEoCzIULm1hbGwuYXV0aC52MS5Db25maWciFwoVRGVzY3JpYmVQb2xpY3lSZXF1ZXN0Ij4KFkRlc2NyaWJlUG9saWN5UmVzcG9uc2USJAoGcG9saWN5GAEgASgLMhQubWFsbC5hdXRoLnYxLlBvbGljeSKqAQoOU2V0Um9sZVJlcXVlc3QSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTktXXsxLDM5fSQSHQoLZGVzY3JpcHRpb24YAiABKAlCCLpIBXIDGMgBEkwKC3Blcm1pc3Npb25zGAMgAygJQje6SDSSATEQZBgBIityKTInXlthLXpdW2Etei1dezEsMjl9Wy5dW2Etel1bYS16LV17MSwyOX0kIjMKD1NldFJvbGVSZXNwb25zZRIgCgRyb2xlGAEgASgLMhIubWFsbC5hdXRoLnYxLlJvbGUiQAoRRGVsZXRlUm9sZVJlcXVlc3QSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTktXXsxLDM5fSQiFAoSRGVsZXRlUm9sZVJlc3BvbnNlIvkBCg5TZXRSdWxlUmVxdWVzdBIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOS1dezEsMzl9JBI1CgZlZmZlY3QYAiABKA4yGC5tYWxsLmF1dGgudjEuUnVsZUVmZmVjdEILukgIyAEBggECEAESTAoHcGF0dGVybhgDIAEoCUI7ukg4cjYQAhjIATIvXig/Oi8oPzpbKl18W0EtWmEtejAtOS5fLV0rWypdPykpKig/Oi9bKl1bKl0pPyQSNQoFcm9sZXMYBCADKAlCJrpII5IBIBAUGAEiGnIYMhZeW2Etel1bYS16MC05LV17MSwzOX0kIjMKD1NldFJ1bGVSZXNwb25zZRIgCgRydWxlGAEgASgLMhIubWFsbC5hdXRoLnYxLlJ1bGUiQAoRRGVsZXRlUnVsZVJlcXVlc3QSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTktXXsxLDM5fSQiFAoSRGVsZXRlUnVsZVJlc3BvbnNlIk0KEEJsb2NrVXNlclJlcXVlc3QSOQoHdXNlcl9pZBgBIAEoCUIoukglciMyIV51c3JfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCITChFCbG9ja1VzZXJSZXNwb25zZSJPChJVbmJsb2NrVXNlclJlcXVlc3QSOQoHdXNlcl9pZBgBIAEoCUIoukglciMyIV51c3JfWzAtN11bMC05YS1oamttbnAtdHYtel17MjV9JCIVChNVbmJsb2NrVXNlclJlc3BvbnNlImgKF0xpc3RCbG9ja2VkVXNlcnNSZXF1ZXN0EiEKCXBhZ2Vfc2l6ZRgBIAEoBUIJukgGGgQYZCgBSACIAQESHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMY6AdCDAoKX3BhZ2Vfc2l6ZSJFChhMaXN0QmxvY2tlZFVzZXJzUmVzcG9uc2USEAoIdXNlcl9pZHMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKmwKClJ1bGVFZmZlY3QSGwoXUlVMRV9FRkZFQ1RfVU5TUEVDSUZJRUQQABIUChBSVUxFX0VGRkVDVF9ERU5ZEAESFQoRUlVMRV9FRkZFQ1RfQUxMT1cQAhIUChBSVUxFX0VGRkVDVF9PUEVOEAMyhgoKDVBvbGljeVNlcnZpY2UShQEKCUdldFBvbGljeRIeLm1hbGwuYXV0aC52MS5HZXRQb2xpY3lSZXF1ZXN0Gh8ubWFsbC5hdXRoLnYxLkdldFBvbGljeVJlc3BvbnNlIjeKtRgzCAUaBHVzZXIaBGNhcnQaB3Byb2R1Y3QaBW9yZGVyGgdwYXltZW50GghjaGVja291dCABEoYBCg5EZXNjcmliZVBvbGljeRIjLm1hbGwuYXV0aC52MS5EZXNjcmliZVBvbGljeVJlcXVlc3QaJC5tYWxsLmF1dGgudjEuRGVzY3JpYmVQb2xpY3lSZXNwb25zZSIpirUYEwgEEgVhZG1pbhoEbWFsbCABMAWC0+STAgwSCi92MS9wb2xpY3kSgQEKB1NldFJvbGUSHC5tYWxsLmF1dGgudjEuU2V0Um9sZVJlcXVlc3QaHS5tYWxsLmF1dGgudjEuU2V0Um9sZVJlc3BvbnNlIjmKtRgTCAQSBWFkbWluGgRtYWxsIAIwBYLT5JMCHDoBKhoXL3YxL3BvbGljeS9yb2xlcy97bmFtZX0ShwEKCkRlbGV0ZVJvbGUSHy5tYWxsLmF1dGgudjEuRGVsZXRlUm9sZVJlcXVlc3QaIC5tYWxsLmF1dGgudjEuRGVsZXRlUm9sZVJlc3BvbnNlIjaKtRgTCAQSBWFkbWluGgRtYWxsIAIwBYLT5JMCGSoXL3YxL3BvbGljeS9yb2xlcy97bmFtZX0SgQEKB1NldFJ1bGUSHC5tYWxsLmF1dGgudjEuU2V0UnVsZVJlcXVlc3QaHS5tYWxsLmF1dGgudjEuU2V0UnVsZVJlc3BvbnNlIjmKtRgTCAQSBWFkbWluGgRtYWxsIAIwBYLT5JMCHDoBKhoXL3YxL3BvbGljeS9ydWxlcy97bmFtZX0ShwEKCkRlbGV0ZVJ1bGUSHy5tYWxsLmF1dGgudjEuRGVsZXRlUnVsZVJlcXVlc3QaIC5tYWxsLmF1dGgudjEuRGVsZXRlUnVsZVJlc3BvbnNlIjaKtRgTCAQSBWFkbWluGgRtYWxsIAIwBYLT5JMCGSoXL3YxL3BvbGljeS9ydWxlcy97bmFtZX0SkgEKCUJsb2NrVXNlchIeLm1hbGwuYXV0aC52MS5CbG9ja1VzZXJSZXF1ZXN0Gh8ubWFsbC5hdXRoLnYxLkJsb2NrVXNlclJlc3BvbnNlIkSKtRgTCAQSBWFkbWluGgRtYWxsIAIwBYLT5JMCJzoBKhoiL3YxL3BvbGljeS9ibG9ja2VkLXVzZXJzL3t1c2VyX2lkfRKVAQoLVW5ibG9ja1VzZXISIC5tYWxsLmF1dGgudjEuVW5ibG9ja1VzZXJSZXF1ZXN0GiEubWFsbC5hdXRoLnYxLlVuYmxvY2tVc2VyUmVzcG9uc2UiQYq1GBMIBBIFYWRtaW4aBG1hbGwgAjAFgtPkkwIkKiIvdjEvcG9saWN5L2Jsb2NrZWQtdXNlcnMve3VzZXJfaWR9EpoBChBMaXN0QmxvY2tlZFVzZXJzEiUubWFsbC5hdXRoLnYxLkxpc3RCbG9ja2VkVXNlcnNSZXF1ZXN0GiYubWFsbC5hdXRoLnYxLkxpc3RCbG9ja2VkVXNlcnNSZXNwb25zZSI3irUYEwgEEgVhZG1pbhoEbWFsbCABMAWC0+STAhoSGC92MS9wb2xpY3kvYmxvY2tlZC11c2Vyc2IGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_mall_common_v1_options]);
 
 /**
  * A role that an operator defined.
@@ -286,6 +286,55 @@ export const RevocationSchema: GenMessage<Revocation, {jsonType: RevocationJson}
   messageDesc(file_mall_auth_v1_policy, 3);
 
 /**
+ * What operators have set.
+ *
+ * @generated from message mall.auth.v1.Config
+ */
+export type Config = Message<"mall.auth.v1.Config"> & {
+  /**
+   * Number of the last change.
+   *
+   * @generated from field: int32 revision = 1;
+   */
+  revision: number;
+
+  /**
+   * Values by the names of the settings.
+   *
+   * @generated from field: map<string, string> values = 2;
+   */
+  values: { [key: string]: string };
+};
+
+/**
+ * What operators have set.
+ *
+ * @generated from message mall.auth.v1.Config
+ */
+export type ConfigJson = {
+  /**
+   * Number of the last change.
+   *
+   * @generated from field: int32 revision = 1;
+   */
+  revision?: number;
+
+  /**
+   * Values by the names of the settings.
+   *
+   * @generated from field: map<string, string> values = 2;
+   */
+  values?: { [key: string]: string };
+};
+
+/**
+ * Describes the message mall.auth.v1.Config.
+ * Use `create(ConfigSchema)` to create a new message.
+ */
+export const ConfigSchema: GenMessage<Config, {jsonType: ConfigJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_policy, 4);
+
+/**
  * @generated from message mall.auth.v1.GetPolicyRequest
  */
 export type GetPolicyRequest = Message<"mall.auth.v1.GetPolicyRequest"> & {
@@ -302,6 +351,13 @@ export type GetPolicyRequest = Message<"mall.auth.v1.GetPolicyRequest"> & {
    * @generated from field: google.protobuf.Timestamp known_revocations_at = 2;
    */
   knownRevocationsAt?: Timestamp | undefined;
+
+  /**
+   * Revision of the settings that the caller knows; absent when it knows none.
+   *
+   * @generated from field: optional int32 known_config_revision = 3;
+   */
+  knownConfigRevision?: number | undefined;
 };
 
 /**
@@ -321,6 +377,13 @@ export type GetPolicyRequestJson = {
    * @generated from field: google.protobuf.Timestamp known_revocations_at = 2;
    */
   knownRevocationsAt?: TimestampJson;
+
+  /**
+   * Revision of the settings that the caller knows; absent when it knows none.
+   *
+   * @generated from field: optional int32 known_config_revision = 3;
+   */
+  knownConfigRevision?: number;
 };
 
 /**
@@ -328,7 +391,7 @@ export type GetPolicyRequestJson = {
  * Use `create(GetPolicyRequestSchema)` to create a new message.
  */
 export const GetPolicyRequestSchema: GenMessage<GetPolicyRequest, {jsonType: GetPolicyRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 4);
+  messageDesc(file_mall_auth_v1_policy, 5);
 
 /**
  * @generated from message mall.auth.v1.GetPolicyResponse
@@ -361,6 +424,13 @@ export type GetPolicyResponse = Message<"mall.auth.v1.GetPolicyResponse"> & {
    * @generated from field: google.protobuf.Timestamp as_of = 4;
    */
   asOf?: Timestamp | undefined;
+
+  /**
+   * Settings; absent when the caller knows them, when there are none, and while they cannot be read.
+   *
+   * @generated from field: mall.auth.v1.Config config = 5;
+   */
+  config?: Config | undefined;
 };
 
 /**
@@ -394,6 +464,13 @@ export type GetPolicyResponseJson = {
    * @generated from field: google.protobuf.Timestamp as_of = 4;
    */
   asOf?: TimestampJson;
+
+  /**
+   * Settings; absent when the caller knows them, when there are none, and while they cannot be read.
+   *
+   * @generated from field: mall.auth.v1.Config config = 5;
+   */
+  config?: ConfigJson;
 };
 
 /**
@@ -401,7 +478,7 @@ export type GetPolicyResponseJson = {
  * Use `create(GetPolicyResponseSchema)` to create a new message.
  */
 export const GetPolicyResponseSchema: GenMessage<GetPolicyResponse, {jsonType: GetPolicyResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 5);
+  messageDesc(file_mall_auth_v1_policy, 6);
 
 /**
  * @generated from message mall.auth.v1.DescribePolicyRequest
@@ -420,7 +497,7 @@ export type DescribePolicyRequestJson = {
  * Use `create(DescribePolicyRequestSchema)` to create a new message.
  */
 export const DescribePolicyRequestSchema: GenMessage<DescribePolicyRequest, {jsonType: DescribePolicyRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 6);
+  messageDesc(file_mall_auth_v1_policy, 7);
 
 /**
  * @generated from message mall.auth.v1.DescribePolicyResponse
@@ -451,7 +528,7 @@ export type DescribePolicyResponseJson = {
  * Use `create(DescribePolicyResponseSchema)` to create a new message.
  */
 export const DescribePolicyResponseSchema: GenMessage<DescribePolicyResponse, {jsonType: DescribePolicyResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 7);
+  messageDesc(file_mall_auth_v1_policy, 8);
 
 /**
  * @generated from message mall.auth.v1.SetRoleRequest
@@ -510,7 +587,7 @@ export type SetRoleRequestJson = {
  * Use `create(SetRoleRequestSchema)` to create a new message.
  */
 export const SetRoleRequestSchema: GenMessage<SetRoleRequest, {jsonType: SetRoleRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 8);
+  messageDesc(file_mall_auth_v1_policy, 9);
 
 /**
  * @generated from message mall.auth.v1.SetRoleResponse
@@ -541,7 +618,7 @@ export type SetRoleResponseJson = {
  * Use `create(SetRoleResponseSchema)` to create a new message.
  */
 export const SetRoleResponseSchema: GenMessage<SetRoleResponse, {jsonType: SetRoleResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 9);
+  messageDesc(file_mall_auth_v1_policy, 10);
 
 /**
  * @generated from message mall.auth.v1.DeleteRoleRequest
@@ -572,7 +649,7 @@ export type DeleteRoleRequestJson = {
  * Use `create(DeleteRoleRequestSchema)` to create a new message.
  */
 export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest, {jsonType: DeleteRoleRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 10);
+  messageDesc(file_mall_auth_v1_policy, 11);
 
 /**
  * @generated from message mall.auth.v1.DeleteRoleResponse
@@ -591,7 +668,7 @@ export type DeleteRoleResponseJson = {
  * Use `create(DeleteRoleResponseSchema)` to create a new message.
  */
 export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse, {jsonType: DeleteRoleResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 11);
+  messageDesc(file_mall_auth_v1_policy, 12);
 
 /**
  * @generated from message mall.auth.v1.SetRuleRequest
@@ -668,7 +745,7 @@ export type SetRuleRequestJson = {
  * Use `create(SetRuleRequestSchema)` to create a new message.
  */
 export const SetRuleRequestSchema: GenMessage<SetRuleRequest, {jsonType: SetRuleRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 12);
+  messageDesc(file_mall_auth_v1_policy, 13);
 
 /**
  * @generated from message mall.auth.v1.SetRuleResponse
@@ -699,7 +776,7 @@ export type SetRuleResponseJson = {
  * Use `create(SetRuleResponseSchema)` to create a new message.
  */
 export const SetRuleResponseSchema: GenMessage<SetRuleResponse, {jsonType: SetRuleResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 13);
+  messageDesc(file_mall_auth_v1_policy, 14);
 
 /**
  * @generated from message mall.auth.v1.DeleteRuleRequest
@@ -730,7 +807,7 @@ export type DeleteRuleRequestJson = {
  * Use `create(DeleteRuleRequestSchema)` to create a new message.
  */
 export const DeleteRuleRequestSchema: GenMessage<DeleteRuleRequest, {jsonType: DeleteRuleRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 14);
+  messageDesc(file_mall_auth_v1_policy, 15);
 
 /**
  * @generated from message mall.auth.v1.DeleteRuleResponse
@@ -749,7 +826,7 @@ export type DeleteRuleResponseJson = {
  * Use `create(DeleteRuleResponseSchema)` to create a new message.
  */
 export const DeleteRuleResponseSchema: GenMessage<DeleteRuleResponse, {jsonType: DeleteRuleResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 15);
+  messageDesc(file_mall_auth_v1_policy, 16);
 
 /**
  * @generated from message mall.auth.v1.BlockUserRequest
@@ -780,7 +857,7 @@ export type BlockUserRequestJson = {
  * Use `create(BlockUserRequestSchema)` to create a new message.
  */
 export const BlockUserRequestSchema: GenMessage<BlockUserRequest, {jsonType: BlockUserRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 16);
+  messageDesc(file_mall_auth_v1_policy, 17);
 
 /**
  * @generated from message mall.auth.v1.BlockUserResponse
@@ -799,7 +876,7 @@ export type BlockUserResponseJson = {
  * Use `create(BlockUserResponseSchema)` to create a new message.
  */
 export const BlockUserResponseSchema: GenMessage<BlockUserResponse, {jsonType: BlockUserResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 17);
+  messageDesc(file_mall_auth_v1_policy, 18);
 
 /**
  * @generated from message mall.auth.v1.UnblockUserRequest
@@ -830,7 +907,7 @@ export type UnblockUserRequestJson = {
  * Use `create(UnblockUserRequestSchema)` to create a new message.
  */
 export const UnblockUserRequestSchema: GenMessage<UnblockUserRequest, {jsonType: UnblockUserRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 18);
+  messageDesc(file_mall_auth_v1_policy, 19);
 
 /**
  * @generated from message mall.auth.v1.UnblockUserResponse
@@ -849,7 +926,7 @@ export type UnblockUserResponseJson = {
  * Use `create(UnblockUserResponseSchema)` to create a new message.
  */
 export const UnblockUserResponseSchema: GenMessage<UnblockUserResponse, {jsonType: UnblockUserResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 19);
+  messageDesc(file_mall_auth_v1_policy, 20);
 
 /**
  * @generated from message mall.auth.v1.ListBlockedUsersRequest
@@ -894,7 +971,7 @@ export type ListBlockedUsersRequestJson = {
  * Use `create(ListBlockedUsersRequestSchema)` to create a new message.
  */
 export const ListBlockedUsersRequestSchema: GenMessage<ListBlockedUsersRequest, {jsonType: ListBlockedUsersRequestJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 20);
+  messageDesc(file_mall_auth_v1_policy, 21);
 
 /**
  * @generated from message mall.auth.v1.ListBlockedUsersResponse
@@ -939,7 +1016,7 @@ export type ListBlockedUsersResponseJson = {
  * Use `create(ListBlockedUsersResponseSchema)` to create a new message.
  */
 export const ListBlockedUsersResponseSchema: GenMessage<ListBlockedUsersResponse, {jsonType: ListBlockedUsersResponseJson}> = /*@__PURE__*/
-  messageDesc(file_mall_auth_v1_policy, 21);
+  messageDesc(file_mall_auth_v1_policy, 22);
 
 /**
  * What a rule does to the operations that its pattern matches.
