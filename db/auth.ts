@@ -266,7 +266,9 @@ export const signingKeys = auth.table(
     /** Private half, sealed with the master key and bound to the kid. */
     sealedPrivateKey: bytea("sealed_private_key").notNull(),
     createdAt: instant("created_at").notNull(),
-    /** From when on it signs nothing; it stays published while tokens signed by it can be valid. */
+    /** From when on it signs; null for since it was made. It is published before, so that everybody knows it by then. */
+    activatesAt: instant("activates_at"),
+    /** From when on it signs nothing, which may be in the future; it stays published while tokens signed by it can be valid. */
     retiredAt: instant("retired_at"),
   },
   (t) => [check("signing_keys_generation", sql`${t.generation} >= 1`)],

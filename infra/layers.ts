@@ -34,7 +34,7 @@ function pathOf(file: string, spec: string): string | undefined {
   const [, name, rest] = /^@mall\/([^/]+)\/(.+)$/.exec(spec) ?? [];
   if (name === undefined) return undefined;
   if (name === "db") return `db/${rest}`;
-  if (name === "gen") return rest!.startsWith("openapi/") ? `gen/${rest}` : `gen/es/${rest}`;
+  if (name === "gen") return /^(?:openapi|client)\//.test(rest!) ? `gen/${rest}` : `gen/es/${rest}`;
   return `apps/${name === "kernel" ? "_kernel" : name}/${rest}`;
 }
 
@@ -72,6 +72,7 @@ function namesOf(file: string, spec: string): string[] {
   if (top === "db") return [`db:${path.slice(3).replace(new RegExp(`\\b${service}\\b`), service && "own")}`];
   if (top !== "gen")
     return [owner === "_kernel" ? `kernel:${rest.join("/")}` : `app:${owner}/${rest.join("/")}`];
+  if (owner === "client") return [`gen:client/${rest[0]}`];
   if (owner === "openapi") return [`gen:openapi/${rest[0] === `${service}.json` ? "own" : rest[0]}`];
   const [scope, packageName, , message] = rest;
   if (scope !== "mall") return [`gen:${rest.join("/")}`];
@@ -203,10 +204,17 @@ const layers: readonly Layer[] = [
       "the kernel serves every service and so knows none: only mall.common.v1, google.api, libraries, and what every gate asks auth for: the policy and API keys.",
   },
   {
-    files: /^apps\/(?:example|client)\//,
+    files: /^apps\/client\/(?!.*(?:\.test|testing)\.ts$)/,
     may: ["own:*", "gen:*", "lib:*"],
+    never: [...database, "lib:node:*", "lib:bun*"],
+    lesson:
+      "the client runs in browsers: it knows the contract's generated code and libraries that need no runtime.",
+  },
+  {
+    files: /^apps\/(?:example|client)\//,
+    may: ["own:*", "app:client/*", "gen:*", "lib:*"],
     never: database,
-    lesson: "what runs at the customer's knows the contract only: generated messages and a Connect client.",
+    lesson: "what runs at the customer's knows the contract only: generated messages and @mall/client.",
   },
   {
     files: /^apps\/mall\//,

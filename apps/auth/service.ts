@@ -9,6 +9,8 @@ import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
 import { getPolicy } from "./application/get-policy";
+import { listSigningKeys, type ShownKey } from "./application/list-signing-keys";
+import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
 import { postgresConfig } from "./config/postgres";
@@ -96,6 +98,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
       await cleanSessions(deps.db, deps.clock());
       await cleanRevocations(deps.db, deps.clock());
       await cleanAttempts(deps.db, deps.clock());
+      await cleanSigningKeys(deps);
     },
   });
   return app;
@@ -105,10 +108,16 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
 export interface AuthCommands {
   /** Creates or promotes an administrator; the password is the new account's, absent for one that existed. */
   createAdmin(email: string): Promise<{ password?: string }>;
+  rotateSigningKeys(): Promise<Rotation>;
+  listSigningKeys(): Promise<ShownKey[]>;
 }
 
 /** Commands that run in the process of the command line, whose events a running auth service publishes. */
 export function createAuthCommands(resources: Resources, passwords: Passwords): AuthCommands {
-  const { deps } = compose(resources, passwords);
-  return { createAdmin: createAdmin({ ...deps, db: resources.db }) };
+  const { kernel, deps } = compose(resources, passwords);
+  return {
+    createAdmin: createAdmin({ ...deps, db: resources.db }),
+    rotateSigningKeys: rotateSigningKeys({ ...deps, sealKeys: kernel.seal("signing-keys") }),
+    listSigningKeys: listSigningKeys(deps),
+  };
 }

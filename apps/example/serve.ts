@@ -1,26 +1,33 @@
-/** Bundles the example and serves it on an origin of its own, so that the browser needs CORS to reach the mall. */
-export async function serveExample(port: number) {
-  const built = await Bun.build({
-    entrypoints: [new URL("./shop.ts", import.meta.url).pathname],
-    target: "browser",
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, normalize } from "node:path";
+
+/**
+ * Builds the page for a mall and serves it on an origin of its own, as a web server would, so that the browser needs
+ * CORS to reach the mall.
+ */
+export async function serveExample(mallUrl: string) {
+  const outDir = await mkdtemp(join(tmpdir(), "mall-example-"));
+  const build = Bun.spawn(["bun", "run", "--silent", "build", "--outDir", outDir, "--logLevel", "warn"], {
+    cwd: import.meta.dir,
+    env: { ...process.env, VITE_MALL_URL: mallUrl },
+    stdio: ["ignore", "inherit", "inherit"],
   });
-  if (!built.success) throw new AggregateError(built.logs, "the example could not be bundled");
-  const script = await built.outputs[0]!.text();
-  const page = await Bun.file(new URL("./index.html", import.meta.url)).text();
-  return Bun.serve({
-    port,
+  if ((await build.exited) !== 0) throw new Error("the example could not be built");
+  const server = Bun.serve({
+    port: 0,
     development: false,
-    fetch(request) {
+    async fetch(request) {
       const { pathname } = new URL(request.url);
-      if (pathname === "/") return new Response(page, { headers: { "content-type": "text/html" } });
-      if (pathname === "/shop.js")
-        return new Response(script, { headers: { "content-type": "text/javascript" } });
-      return new Response("not found", { status: 404 });
+      const file = Bun.file(join(outDir, normalize(pathname === "/" ? "/index.html" : pathname)));
+      return (await file.exists()) ? new Response(file) : new Response("not found", { status: 404 });
     },
   });
-}
-
-if (import.meta.main) {
-  const { port } = await serveExample(Number(process.env.EXAMPLE_PORT ?? 8090));
-  console.log(`Example page: http://localhost:${port}/?mall=http://localhost:8080`);
+  return {
+    url: `http://localhost:${server.port}`,
+    async stop() {
+      await server.stop(true);
+      await rm(outDir, { recursive: true, force: true });
+    },
+  };
 }

@@ -17,6 +17,9 @@ import { createGateway } from "./service";
 const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
 const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: "k", alg: "EdDSA", use: "sig" }] };
 
+/** An id in the form of users. */
+const userId = (n: number) => `usr_${String(n).padStart(26, "0")}`;
+
 /** An access token of a user, good unless it is signed with another key. */
 const tokenOf = (userId: string, key = privateKey) =>
   new SignJWT({ sid: "s", roles: ["customer"], ver: 1 })
@@ -151,28 +154,28 @@ describe("a user", () => {
 
   test("is limited wherever the requests come from", async () => {
     const { ask, statuses } = gateway({ RATE_LIMIT_PER_ADDRESS: "1000" });
-    const mine = await signedAs("usr_1");
+    const mine = await signedAs(userId(1));
     const first = await ask("/v1/me", anywhere(), mine);
     expect(first.headers.get("ratelimit-policy")).toBe('"address";q=2000;w=2, "user";q=20;w=2');
-    const again = await signedAs("usr_1");
+    const again = await signedAs(userId(1));
     const seen = [];
     for (let i = 0; i < 60; i++) seen.push((await ask("/v1/me", anywhere(), i % 2 ? mine : again)).status);
     expect(seen.slice(0, 19)).toEqual(times(19, 200));
     expect(seen).toContain(429);
-    expect(await statuses(1, "/v1/me", anywhere(), await signedAs("usr_2"))).toEqual([200]);
+    expect(await statuses(1, "/v1/me", anywhere(), await signedAs(userId(2)))).toEqual([200]);
   });
 
   test("cannot be kept out by others who write their name", async () => {
     const { ask } = gateway({ RATE_LIMIT_PER_ADDRESS: "1000" });
     const { privateKey: foreign } = await generateKeyPair("EdDSA");
-    const forged = await signedAs("usr_1", foreign);
+    const forged = await signedAs(userId(1), foreign);
     for (let i = 0; i < 40; i++) await ask("/v1/me", anywhere(), forged);
-    expect((await ask("/v1/me", anywhere(), await signedAs("usr_1"))).status).toBe(200);
+    expect((await ask("/v1/me", anywhere(), await signedAs(userId(1)))).status).toBe(200);
   });
 
   test("buys so often and no more, from wherever", async () => {
     const { ask } = gateway({ RATE_LIMIT_PER_ADDRESS: "1000" });
-    const mine = await signedAs("usr_1");
+    const mine = await signedAs(userId(1));
     const seen = [];
     for (let i = 0; i < 12; i++) seen.push((await ask("/v1/checkouts", `192.0.2.${i}`, mine, "POST")).status);
     expect(seen.slice(0, 10)).toEqual(times(10, 200));

@@ -13,6 +13,7 @@ import { configCommand } from "./config";
 import { dataKeysCommand } from "./data-keys";
 import { commandDatabase } from "./database";
 import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
+import { keysCommand } from "./keys";
 import { buildMall, type Mall } from "./mall";
 import { policyCommand } from "./policy";
 import { seedDemo } from "./seed";
@@ -23,6 +24,7 @@ const usage = `usage: mall <command>
   seed                        import the demo catalogue into an empty mall
   import <file.csv> [--set-stock]   import a Shopify product CSV
   admin create <email>        create an administrator, or make an account one
+  keys list | keys rotate     the keys that sign access tokens: show them, or make the next one
   stock set <sku> <n>         set the units on hand of a SKU
   reconcile stock             compare the stock with its ledger and its holds
   reconcile payments          compare the payments with the books of the provider
@@ -59,9 +61,11 @@ async function importFile(mall: Mall, args: string[]): Promise<number> {
   return report.problems.length > 0 ? 1 : 0;
 }
 
+const authCommands = (mall: Mall) => createAuthCommands(mall.resourcesOf("auth"), bunPasswords());
+
 async function createAdmin(mall: Mall, email: string | undefined): Promise<number> {
   if (!email) throw new UsageError("admin create needs an e-mail address");
-  const { password } = await createAuthCommands(mall.resourcesOf("auth"), bunPasswords()).createAdmin(email);
+  const { password } = await authCommands(mall).createAdmin(email);
   console.log(
     password ? `Created ${email} with the one-time password ${password}` : `${email} is an administrator now`,
   );
@@ -138,6 +142,7 @@ async function seed(mall: Mall): Promise<number> {
 function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "seed") return seed(mall);
   if (command === "import") return importFile(mall, [verb ?? "", ...rest].filter(Boolean));
+  if (command === "keys") return keysCommand(authCommands(mall), verb, console.log);
   if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
   if (command === "policy") return policy(mall, [verb ?? "", ...rest]);

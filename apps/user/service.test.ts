@@ -3,6 +3,7 @@ import { createRouterTransport } from "@connectrpc/connect";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { uuidOf } from "@mall/kernel/id";
+import { eventScope } from "@mall/kernel/identity/service-token";
 import { dataKeysOf } from "@mall/kernel/personal/data-keys";
 import { personalData } from "@mall/kernel/personal/personal";
 import { inProcessRegistry } from "@mall/kernel/registry/in-process";
@@ -33,7 +34,7 @@ async function deliver(
     sequence = String(++messages),
   } = {},
 ) {
-  const headers = await mall.headers({ service: service as "auth" });
+  const headers = await mall.headers({ service: service as "auth" }, eventScope);
   const event = {
     specversion: "1.0",
     id,

@@ -12,6 +12,7 @@ import {
   allSealedKeys,
   insertFirstKey,
   listSigningKeys,
+  type NewKey,
   type StoredKey,
   storeSealedKey,
 } from "../db/signing-keys";
@@ -31,11 +32,19 @@ export interface SigningKeys {
 
 const cacheSeconds = 10;
 /** Longer than any access token lives, with room for clocks that differ. */
-const publishedAfterRetirementSeconds = 3600;
+export const publishedAfterSeconds = 3600;
+
+/** How long a key is published before it signs: as long as a verifier may go on with the keys it has, and some more. */
+export const publishedBeforeSeconds = 60;
+
+/** Whether a key may sign. The newest one that may does. */
+const signsAt = ({ activatesAt, retiredAt }: StoredKey, now: Date): boolean =>
+  (!activatesAt || activatesAt <= now) && (!retiredAt || retiredAt > now);
 
 const contextOf = (kid: string) => `signing-key|${kid}`;
 
-async function makeKey(seal: Seal): Promise<StoredKey> {
+/** Makes a pair of keys. */
+export async function makeKey(seal: Seal): Promise<NewKey> {
   const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
   const { kty, crv, x, d } = (await exportJWK(pair.privateKey)) as {
     kty: string;
@@ -64,9 +73,9 @@ export function signingKeys({ db, clock, seal }: Pick<Kernel, "db" | "clock"> & 
   let cached: { signing: SigningKey; published: JWK[]; untilMs: number } | undefined;
 
   async function stored(now: Date): Promise<StoredKey[]> {
-    const retiredAfter = new Date(now.getTime() - publishedAfterRetirementSeconds * 1000);
+    const retiredAfter = new Date(now.getTime() - publishedAfterSeconds * 1000);
     const found = await listSigningKeys(db, retiredAfter);
-    if (found.some((key) => !key.retiredAt)) return found;
+    if (found.some((key) => signsAt(key, now))) return found;
     await insertFirstKey(db, await makeKey(seal), now);
     return listSigningKeys(db, retiredAfter);
   }
@@ -75,7 +84,7 @@ export function signingKeys({ db, clock, seal }: Pick<Kernel, "db" | "clock"> & 
     const now = clock();
     if (cached && now.getTime() < cached.untilMs) return cached;
     const keys = await stored(now);
-    const newest = keys.find((key) => !key.retiredAt);
+    const newest = keys.find((key) => signsAt(key, now));
     if (!newest) throw new Error("there is no signing key and none could be made");
     const d = seal.open(newest.sealedPrivateKey, contextOf(newest.kid)).toString();
     const privateKey = (await importJWK({ ...newest.publicJwk, d }, "EdDSA")) as CryptoKey;
