@@ -25,6 +25,8 @@ describe("memory", () => {
     expect((await limiter.take(limit, "a")).isAllowed).toBe(false);
     nowMs += 3_600_000;
     expect(await seen()).toBe(2);
+    nowMs -= 500_000;
+    expect(await seen()).toBe(1);
   });
 
   test("knows so many keys and no more, and those that were used last", async () => {
