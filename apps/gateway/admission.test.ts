@@ -12,7 +12,7 @@ import { accessTokenAudience, accessTokenIssuer } from "@mall/kernel/identity/ac
 import type { Registry } from "@mall/kernel/registry/port";
 import { freePorts } from "@mall/kernel/testing/ports";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { createGateway } from "./service";
+import { createBunGateway } from "./bun";
 
 const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
 const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: "k", alg: "EdDSA", use: "sig" }] };
@@ -41,7 +41,7 @@ const registry = {
 } as unknown as Registry;
 
 function gateway(env: Record<string, string>) {
-  const made = createGateway({
+  const made = createBunGateway({
     env: { MALL_ENV: "test", LOG_LEVEL: "silent", ...env },
     registry,
     docsAsset: async () => undefined,

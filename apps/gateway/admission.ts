@@ -1,6 +1,5 @@
 import { createHmac } from "node:crypto";
 import type { ConnectError } from "@connectrpc/connect";
-import { RateClass } from "@mall/gen/mall/common/v1/options_pb";
 import { within } from "@mall/kernel/concurrency";
 import { fault } from "@mall/kernel/fault";
 import type { VerifyAccessToken } from "@mall/kernel/identity/access-token";
@@ -8,9 +7,10 @@ import { isApiKey } from "@mall/kernel/identity/api-key";
 import { limiterWaitMs } from "@mall/kernel/ratelimit/guarded";
 import type { Limit, RateLimiter, Verdict } from "@mall/kernel/ratelimit/port";
 import { networkOfClient } from "./client-address";
+import type { RateClassName } from "./routes";
 
 /** What a request counts as beside a request of its client; "provider" is what sends webhooks and events. */
-export type Kind = RateClass | "provider";
+export type Kind = RateClassName | "provider";
 
 /** The limits of one client, in requests a second and at once. */
 export function limitsOf(perAddress: number) {
@@ -20,9 +20,9 @@ export function limitsOf(perAddress: number) {
     provider: { name: "provider", perSecond: 100, burst: 200 },
     /** Counted for the address, and for the user as well where there is one. */
     ofClass: {
-      [RateClass.LOGIN]: { name: "login", perSecond: 0.5, burst: 10 },
-      [RateClass.CHECKOUT]: { name: "checkout", perSecond: 1, burst: 10 },
-    } as Partial<Record<RateClass, Limit>>,
+      LOGIN: { name: "login", perSecond: 0.5, burst: 10 },
+      CHECKOUT: { name: "checkout", perSecond: 1, burst: 10 },
+    } as Partial<Record<RateClassName, Limit>>,
   };
 }
 

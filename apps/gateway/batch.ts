@@ -1,5 +1,4 @@
 import { ConnectError } from "@connectrpc/connect";
-import { RateClass } from "@mall/gen/mall/common/v1/options_pb";
 import { eachBounded } from "@mall/kernel/concurrency";
 import { invalid } from "@mall/kernel/fault";
 import { problemResponse } from "@mall/kernel/problem";
@@ -102,7 +101,7 @@ async function textOf({ id }: Part, response: Response): Promise<string> {
  * batch itself is none.
  */
 export function batchRoute(app: Hono, edge: Edge): void {
-  app.post("/v1/batch", limited(edge, RateClass.UNSPECIFIED), async (c: Context) => {
+  app.post("/v1/batch", limited(edge, "UNSPECIFIED"), async (c: Context) => {
     const { raw } = c.req;
     const connection = connectionOf(c);
     try {

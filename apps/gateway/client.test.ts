@@ -7,7 +7,7 @@ import { serveGrpc } from "@mall/kernel/host/bun";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import type { Registry } from "@mall/kernel/registry/port";
 import { freePorts } from "@mall/kernel/testing/ports";
-import { createGateway } from "./service";
+import { createBunGateway } from "./bun";
 
 const MALL_MASTER_KEY = "test-master-key-test-master-key-0123456789";
 const seen: { service: string; headers: Headers }[] = [];
@@ -24,7 +24,7 @@ const registry = {
   }),
 } as unknown as Registry;
 const env = { MALL_ENV: "test", LOG_LEVEL: "silent", MALL_MASTER_KEY };
-const gateway = createGateway({ env, registry, docsAsset: async () => undefined });
+const gateway = createBunGateway({ env, registry, docsAsset: async () => undefined });
 
 const claims = {
   "x-client-address": "198.51.100.7",

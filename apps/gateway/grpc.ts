@@ -4,8 +4,9 @@ import { addressKey } from "@mall/kernel/rpc/context";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import { serviceOfPackage } from "@mall/kernel/topology";
+import { contract } from "./contract";
 import type { Edge } from "./edge";
-import { contract, routes } from "./routes";
+import { routes } from "./routes";
 
 /** Request headers that go on to the service; the identity of services never comes from outside. */
 const forwarded = ["authorization", "idempotency-key", "x-cart-secret", "x-order-secret", "traceparent"];

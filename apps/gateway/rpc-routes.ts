@@ -1,4 +1,3 @@
-import { RateClass } from "@mall/gen/mall/common/v1/options_pb";
 import type { ServiceName } from "@mall/kernel/topology";
 import type { Context, Hono } from "hono";
 import { connectionOf, type Edge, limited } from "./edge";
@@ -26,7 +25,7 @@ export function rpcRoutes(app: Hono, edge: Edge): void {
     app.on(rest.verb, rest.pattern, limited(edge, rateClass), answer);
     patterns.set(rest.pattern, { service, bodyBytesMax });
   }
-  const other = limited(edge, RateClass.UNSPECIFIED);
+  const other = limited(edge, "UNSPECIFIED");
   // the owning service names the verbs that exist
   for (const [pattern, { service, bodyBytesMax }] of patterns) {
     app.all(pattern, other, (c) => forward(registry, service, c.req.raw, { bodyBytesMax }));

@@ -1,5 +1,3 @@
-import type { ConnectRouter } from "@connectrpc/connect";
-import { RateClass } from "@mall/gen/mall/common/v1/options_pb";
 import openapi from "@mall/gen/openapi/mall.json";
 import { deriveKeys } from "@mall/kernel/crypto/derive";
 import { docsRoutes } from "@mall/kernel/docs";
@@ -17,7 +15,6 @@ import { clientAddresses } from "./client-address";
 import { guardedDependencies } from "./dependencies";
 import { type Connection, type Edge, limited } from "./edge";
 import { type GatewayEnv, gatewayEnv } from "./env";
-import { grpcProxy } from "./grpc";
 import { introductions } from "./introduce";
 import { limiterOf } from "./limiter";
 import { problemPage } from "./problems";
@@ -41,8 +38,8 @@ export interface GatewayResources {
 export interface Gateway {
   /** Answers a request that came over a connection from this address; `background` keeps a Worker alive for more. */
   fetch(request: Request, address?: string, background?: Background): Promise<Response>;
-  /** Registers every public RPC on the router of the HTTP/2 port. */
-  grpcRoutes(router: ConnectRouter): void;
+  /** What other ports of the same host share with it. */
+  edge: Edge;
 }
 
 /** What all routes have in common, by the environment. */
@@ -91,7 +88,7 @@ export function createGateway(resources: GatewayResources): Gateway {
   providerRoutes(app, edge);
   batchRoute(app, edge);
   rpcRoutes(app, edge);
-  app.use(limited(edge, RateClass.UNSPECIFIED));
+  app.use(limited(edge, "UNSPECIFIED"));
   pages(app, resources.docsAsset);
   problemAnswers(app, log);
   return {
@@ -99,6 +96,6 @@ export function createGateway(resources: GatewayResources): Gateway {
       const connection: Connection = { address: edge.clientAddressOf(address, request.headers), background };
       return app.fetch(request, connection);
     },
-    grpcRoutes: grpcProxy(edge),
+    edge,
   };
 }

@@ -1,4 +1,4 @@
-import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/worker";
+import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/bindings";
 import { errorFields, jsonLog } from "@mall/kernel/log";
 import { bindingsRegistry } from "@mall/kernel/registry/bindings";
 import { serviceNames } from "@mall/kernel/topology";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { rulesOf } from "@mall/client/rules";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { operations } from "@mall/gen/client/operations";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 

@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { Access, Idempotency } from "@mall/gen/mall/common/v1/options_pb";
 import { policyOf } from "@mall/kernel/rpc/policy";
 import { $ } from "bun";

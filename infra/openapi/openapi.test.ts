@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { create, type DescMessage, fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { FieldRulesSchema } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { z } from "@hono/zod-openapi";
-import { contract as runtimeContract } from "@mall/gateway/routes";
+import { contract as runtimeContract } from "@mall/gateway/contract";
 import { fault, invalid } from "@mall/kernel/fault";
 import { problemResponse } from "@mall/kernel/problem";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";

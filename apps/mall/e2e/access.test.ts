@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type DescMethod, fromBinary, type JsonObject } from "@bufbuild/protobuf";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { rpcScope } from "@mall/kernel/identity/service-token";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
