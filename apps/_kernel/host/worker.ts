@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type postgres from "postgres";
 import type { MallApp, Resources } from "../app";
 import { connect, createDb, type Db } from "../db/client";
-import type { EnvSource } from "../env";
 import { errorFields, jsonLog } from "../log";
 import { bindingsRegistry } from "../registry/bindings";
 import type { Registry } from "../registry/port";
