@@ -380,6 +380,7 @@ export function circleIn(table: Readonly<Record<string, readonly string[]>>): st
 const bunOnly = [
   ...[
     "lib:bun",
+    "lib:bun",
     "lib:bun:*",
     "lib:node:fs*",
     "lib:node:http*",

@@ -3,7 +3,6 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Client, Interceptor } from "@connectrpc/connect";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
-import { sql } from "drizzle-orm";
 import { Hono } from "hono";
 import { type Audit, auditSeal, createAudit } from "./audit/record";
 import { auditRefusals } from "./audit/refusal";
@@ -20,10 +19,12 @@ import { localRoute, qstashRoutes } from "./bus/routes";
 import { qstashSettings } from "./bus/settings";
 import { type DerivedSecrets, derivedSecrets } from "./crypto/derive";
 import { type Seal, sealer } from "./crypto/seal";
+import { uncancelled } from "./db/cancellation";
 import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
-import { healthRoutes, problemAnswers, type Readiness } from "./http";
+import { readiness } from "./health";
+import { healthRoutes, problemAnswers } from "./http";
 import { type Id, idGenerator, type NewId } from "./id";
 import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
@@ -156,7 +157,8 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
   const dirty = new WeakMap<Tx, Set<ServiceName>>();
   const relay = createRelay({ db: resources.db, outbox, bus, clock, log, backoffMs: env.EVENT_BACKOFF_MS });
   const db = announcing(resources.db, dirty, (listeners) => {
-    resources.background(relay(listeners).catch((error) => log("error", "relay failed", errorFields(error))));
+    const relayed = uncancelled(() => relay(listeners));
+    resources.background(relayed.catch((error) => log("error", "relay failed", errorFields(error))));
   });
   return {
     name,
@@ -229,23 +231,6 @@ export interface AuthSources {
   apiKey: AskApiKey;
 }
 
-/** Whether the database answers, is migrated, and is sealed with our master key. */
-async function readiness(kernel: Kernel, migrations: number): Promise<Readiness> {
-  try {
-    const rows = await kernel.db.orm.execute<{ n: number }>(
-      sql`select count(*)::int as n from migrations.${sql.identifier(kernel.name)}`,
-    );
-    const pending = migrations - Number(rows[0]!.n);
-    if (pending > 0) return { ready: false, checks: { database: "ok", migrations: `${pending} pending` } };
-    const hasKey = await kernel.dataKeys.verify(kernel.db).catch(() => false);
-    const checks = { database: "ok", migrations: "ok", masterKey: hasKey ? "ok" : "wrong" };
-    return { ready: hasKey, checks };
-  } catch (error) {
-    kernel.log("warn", "not ready", errorFields(error));
-    return { ready: false, checks: { database: "unavailable" } };
-  }
-}
-
 /** Routes and inbox of a service: every way that events come in. */
 function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): Inbox {
   const { name, db, clock, log } = kernel;
@@ -290,8 +275,9 @@ function gateSources({ client, clock, log, settings, resources }: Kernel, own: A
   const [policies, keys] = [client(PolicyService), client(ApiKeyService)];
   const options = { timeoutMs: policyTimeoutMs };
   // for no request: it must not fail with the token or the deadline of one
+  const forNone = <T>(run: () => T): T => uncancelled(() => currentRequest.run(undefined, run));
   const load: LoadPolicy = ({ revision, revocationsAt, configRevision }) =>
-    currentRequest.run(undefined, () =>
+    forNone(() =>
       policies.getPolicy(
         {
           knownRevision: revision,
@@ -301,7 +287,7 @@ function gateSources({ client, clock, log, settings, resources }: Kernel, own: A
         options,
       ),
     );
-  const ask: AskApiKey = (key) => currentRequest.run(undefined, () => keys.verifyApiKey({ key }, options));
+  const ask: AskApiKey = (key) => forNone(() => keys.verifyApiKey({ key }, options));
   const policy = cachedPolicy({
     ...{ load: taking(settings, load), clock, log },
     background: resources.background,
@@ -316,15 +302,15 @@ function gateSources({ client, clock, log, settings, resources }: Kernel, own: A
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
 export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const { resources, log } = kernel;
-  const verifyAccessToken = accessTokenVerifier(
-    (request) => resources.registry.fetch("auth")(request),
+  const tokens = accessTokenVerifier(
+    (request) => resources.registry.fetch("auth")(request, { isRepeatable: true }),
     kernel.clock,
   );
   const sources = gateSources(kernel, parts.sources);
   const rpc = createRpcServer({
     implementations: parts.implementations,
     gate: requestGate({
-      verifyAccessToken,
+      verifyAccessToken: tokens.verify,
       serviceTokens: kernel.serviceTokens,
       clock: kernel.clock,
       audit: kernel.audit,
@@ -340,7 +326,9 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     log,
   });
   const app = new Hono();
-  healthRoutes(app, () => readiness(kernel, parts.migrations));
+  // auth itself has what all others need of it
+  const identity = parts.sources ? undefined : { policy: sources.policy, hasKeys: tokens.hasKeys };
+  healthRoutes(app, () => readiness(kernel, parts.migrations, identity));
   app.get("/openapi.json", (c) => c.json(parts.openapi));
   parts.routes?.(app);
   const inbox = receiving(app, kernel, parts.consumers ?? []);

@@ -56,6 +56,32 @@ export const baseEnv = z.object({
     .string()
     .default("")
     .describe("Address of RabbitMQ, as amqp://user:password@host/vhost; needed by BUS=rabbitmq."),
+  REGISTRY: z
+    .enum(["static", "redis"])
+    .default("static")
+    .describe("How processes find each other: by <SVC>_URL, or by announcing themselves in Redis."),
+  REDIS_URL: z
+    .string()
+    .default("")
+    .describe("Address of Redis, as redis://user:password@host:port; needed by REGISTRY=redis."),
+  ADVERTISED_URL: z
+    .string()
+    .default("")
+    .describe("Origin at which other processes reach this one; the machine's first address when empty."),
+  CALLS_IN_FLIGHT_MAX: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(128)
+    .describe(
+      "Requests of one process that may wait for one service; what comes beyond gets 503 OVERLOADED.",
+    ),
+  DRAIN_SECONDS: z.coerce
+    .number()
+    .min(0)
+    .max(60)
+    .default(3)
+    .describe("Seconds a process that was told to end still takes requests, until its callers know."),
   EVENT_BACKOFF_MS: z.coerce
     .number()
     .int()

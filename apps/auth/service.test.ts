@@ -267,7 +267,7 @@ describe("access tokens", () => {
 
   test("are verified by every service against the published keys", async () => {
     const { user, tokens } = await someone();
-    const verify = accessTokenVerifier((request) => mall.app.fetch(request), mall.clock);
+    const { verify } = accessTokenVerifier((request) => mall.app.fetch(request), mall.clock);
     const { sid } = decodeJwt(tokens.accessToken) as { sid: string };
     expect(await verify(tokens.accessToken)).toEqual({
       id: user.id as never,
@@ -384,7 +384,7 @@ describe("access tokens", () => {
       () => Promise.reject(new TypeError("connection refused")),
     ];
     for (const source of sources) {
-      const verify = accessTokenVerifier(source, mall.clock);
+      const { verify } = accessTokenVerifier(source, mall.clock);
       expect(await refusal(verify(tokens.accessToken))).toBe("Unavailable AUTH_UNAVAILABLE");
     }
   });

@@ -54,7 +54,8 @@ function compose(resources: Resources, passwords: Passwords) {
     passwords: limitedPasswords(passwords, resources.background),
     isCommonPassword: commonPasswords(common),
     mailer: mailerOf(env),
-    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock),
+    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock)
+      .verify,
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,

@@ -62,7 +62,7 @@ test("gRPC tells the same: the connection's address and the gateway's own token"
     const forged = { ...claims, "x-service-token": "forged" };
     await createClient(ProductService, transport).listProducts({}, { headers: forged });
   } finally {
-    server.stop();
+    await server.stop();
   }
   const { service, headers } = seen.at(-1)!;
   expect([service, headers.get("x-client-address"), headers.get("x-client-device")]).toEqual([

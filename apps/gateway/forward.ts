@@ -3,7 +3,9 @@ import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { fault } from "@mall/kernel/fault";
 import { clientHeaderNames } from "@mall/kernel/identity/client";
 import { problemResponse } from "@mall/kernel/problem";
-import type { Registry } from "@mall/kernel/registry/port";
+import type { Registry, Sending } from "@mall/kernel/registry/port";
+import { timeoutMsOf } from "@mall/kernel/rpc/deadline";
+import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
 
@@ -19,7 +21,8 @@ const stripped = [
   ...clientHeaderNames,
 ];
 
-const timeoutMs = 35_000;
+/** Beyond the time that the service itself has, so that its own answer comes first. */
+const patienceMs = 500;
 
 /** Answers a failure of the edge in the form the client speaks. */
 export function edgeError(request: Request, error: ConnectError, requestId: string): Response {
@@ -30,13 +33,33 @@ export function edgeError(request: Request, error: ConnectError, requestId: stri
   return new Response(errorToJsonBytes(error, {}) as Uint8Array<ArrayBuffer>, { status, headers });
 }
 
-/** Sends a request on to the service that owns it, body unread; `own` are headers that the gateway itself adds. */
+/** What the gateway knows of a request that it passes on. */
+export interface Forwarding extends Sending {
+  bodyBytesMax: number;
+  /** Headers that the gateway itself adds. */
+  own?: Headers;
+}
+
+/** Why no answer of the service can be passed on, as the client is told. */
+function unanswered(service: ServiceName, error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if ((error as Error).name === "TimeoutError")
+    return fault("deadline_exceeded", "DEADLINE_EXCEEDED", `The ${service} service took too long.`);
+  return fault("unavailable", "SERVICE_UNAVAILABLE", `The ${service} service cannot be reached.`, {
+    retryAfterSeconds: 1,
+    cause: error,
+  });
+}
+
+/**
+ * Sends a request on to the service that owns it, body unread, with the time that its client gives it, a minute where
+ * it says nothing and the service does not end it before.
+ */
 export async function forward(
   registry: Registry,
   service: ServiceName,
   request: Request,
-  bodyBytesMax: number,
-  own?: Headers,
+  { bodyBytesMax, own, isRepeatable }: Forwarding,
 ): Promise<Response> {
   const requestId = requestIdOf(request.headers);
   if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
@@ -48,15 +71,14 @@ export async function forward(
   headers.set("x-request-id", requestId);
   own?.forEach((value, name) => void headers.set(name, value));
   try {
-    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]);
-    const response = await registry.fetch(service)(new Request(request, { headers, signal }));
+    const givenMs = timeoutMsOf(request.headers);
+    // who names no time has what the service grants, which may change while it runs
+    const waitMs = givenMs ?? limits.timeoutMsMax + patienceMs;
+    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
+    const passed = new Request(request, { headers, signal });
+    const response = await registry.fetch(service)(passed, { isRepeatable });
     return new Response(response.body, response);
   } catch (error) {
-    const known = error instanceof ConnectError ? error : undefined;
-    const unreachable = `The ${service} service cannot be reached.`;
-    const answer =
-      known ??
-      fault("unavailable", "SERVICE_UNAVAILABLE", unreachable, { retryAfterSeconds: 1, cause: error });
-    return edgeError(request, answer, requestId);
+    return edgeError(request, unanswered(service, error), requestId);
   }
 }

@@ -1,19 +1,28 @@
 import { baseEnv, parseEnv } from "@mall/kernel/env";
-import { onShutdown, portsOf, serveGrpc, serveHttp } from "@mall/kernel/host/bun";
+import { onShutdown, portsOf, processRegistry, serveGrpc, serveHttp } from "@mall/kernel/host/bun";
 import { docsAsset } from "@mall/kernel/host/docs-assets";
+import { drainable, endGently } from "@mall/kernel/host/drain";
 import { jsonLog } from "@mall/kernel/log";
-import { staticRegistry } from "@mall/kernel/registry/http";
 import { gatewayPort } from "@mall/kernel/topology";
 import { createGateway } from "./service";
 
-const { LOG_LEVEL } = parseEnv(baseEnv, process.env);
-const registry = staticRegistry(process.env);
-const gateway = createGateway({ env: process.env, registry, docsAsset });
+const env = parseEnv(baseEnv, process.env);
+const log = jsonLog("gateway", env.LOG_LEVEL);
+const { discovery, registry } = await processRegistry(env, process.env, log);
+const ready = async () => {
+  const isKnowing = discovery.isKnowing();
+  return { ready: isKnowing, checks: { registry: isKnowing ? "ok" : "unavailable" } };
+};
+const gateway = createGateway({ env: process.env, registry, docsAsset, ready });
 const { port, grpcPort } = portsOf(process.env, gatewayPort);
-const http = serveHttp(gateway.fetch, port);
-const grpc = await serveGrpc(gateway.grpcRoutes, gateway.fetch, grpcPort);
-jsonLog("gateway", LOG_LEVEL)("info", "listening", { port, grpcPort });
-onShutdown(async () => {
-  grpc.stop();
-  await http.stop();
-});
+const drain = drainable(gateway.fetch);
+const http = serveHttp(drain.fetch, port);
+const grpc = await serveGrpc(gateway.grpcRoutes, drain.fetch, grpcPort);
+log("info", "listening", { port, grpcPort });
+onShutdown(() =>
+  endGently({
+    ...{ drain, log, graceSeconds: env.DRAIN_SECONDS },
+    servers: [() => http.stop(), grpc.stop],
+    close: async () => discovery.close(),
+  }),
+);

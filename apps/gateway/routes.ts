@@ -18,7 +18,7 @@ import { AddressService } from "@mall/gen/mall/user/v1/addresses_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { bodyBytesMaxOf } from "@mall/kernel/rpc/limits";
-import { policyOf } from "@mall/kernel/rpc/policy";
+import { isRepeatable, policyOf } from "@mall/kernel/rpc/policy";
 import { type ServiceName, serviceOfPackage } from "@mall/kernel/topology";
 
 /** Every proto service of the mall. */
@@ -49,6 +49,8 @@ export interface Route {
   /** REST form, if it has one. */
   rest?: { verb: string; pattern: string };
   bodyBytesMax: number;
+  /** The contract says that a repetition has no further effect. */
+  isRepeatable: boolean;
 }
 
 /** The route table of the gateway, derived from the contract; methods for services only are not in it. */
@@ -63,6 +65,7 @@ export const routes: readonly Route[] = contract.flatMap((service) =>
         rpcPath: `/${service.typeName}/${method.name}`,
         rest: rule && { verb: rule.verb.toUpperCase(), pattern: rule.pattern },
         bodyBytesMax: bodyBytesMaxOf(method),
+        isRepeatable: isRepeatable(method),
       },
     ];
   }),

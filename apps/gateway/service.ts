@@ -74,7 +74,7 @@ function eventRoutes(app: Hono, registry: Registry): void {
   for (const path of ["/_events/:service", "/_events/:service/failed"]) {
     app.post(path, (c, next) => {
       const service = serviceNames.find((name) => name === c.req.param("service"));
-      return service ? forward(registry, service, c.req.raw, eventBytesMax) : next();
+      return service ? forward(registry, service, c.req.raw, { bodyBytesMax: eventBytesMax }) : next();
     });
   }
 }
@@ -82,10 +82,10 @@ function eventRoutes(app: Hono, registry: Registry): void {
 /** Every public RPC by its paths, sent on with an introduction of its client. */
 function rpcRoutes(app: Hono, registry: Registry, introduce: Introduce): void {
   const patterns = new Map<string, { service: ServiceName; bodyBytesMax: number }>();
-  for (const { service, rpcPath, rest, bodyBytesMax } of routes) {
+  for (const { service, rpcPath, rest, bodyBytesMax, isRepeatable } of routes) {
     const send = async ({ req: { raw }, env }: Context) => {
       const own = await introduce(service, raw.headers, (env as Connection).address);
-      return forward(registry, service, raw, bodyBytesMax, own);
+      return forward(registry, service, raw, { bodyBytesMax, isRepeatable, own });
     };
     app.on(["GET", "POST"], rpcPath, send);
     if (!rest) continue;
@@ -94,7 +94,7 @@ function rpcRoutes(app: Hono, registry: Registry, introduce: Introduce): void {
   }
   // the owning service names the verbs that exist
   for (const [pattern, { service, bodyBytesMax }] of patterns) {
-    app.all(pattern, (c) => forward(registry, service, c.req.raw, bodyBytesMax));
+    app.all(pattern, (c) => forward(registry, service, c.req.raw, { bodyBytesMax }));
   }
 }
 
@@ -126,10 +126,14 @@ export function createGateway({ env: source, registry, docsAsset, ready }: Gatew
   docsRoutes(app, docsAsset);
   app.get("/problems/:reason", problemPage);
   app.get("/", (c) => c.redirect("/docs"));
-  app.get("/.well-known/jwks.json", (c) => forward(registry, "auth", c.req.raw, 0));
+  app.get("/.well-known/jwks.json", (c) =>
+    forward(registry, "auth", c.req.raw, { bodyBytesMax: 0, isRepeatable: true }),
+  );
   eventRoutes(app, registry);
   // raw and unread: the provider's signature is over the bytes, and the payment service checks it
-  app.post("/webhooks/payments/:provider", (c) => forward(registry, "payment", c.req.raw, webhookBytesMax));
+  app.post("/webhooks/payments/:provider", (c) =>
+    forward(registry, "payment", c.req.raw, { bodyBytesMax: webhookBytesMax }),
+  );
   rpcRoutes(app, registry, introduce);
   problemAnswers(app, jsonLog("gateway", env.LOG_LEVEL));
   return {

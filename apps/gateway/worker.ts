@@ -1,6 +1,6 @@
 import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/worker";
 import { errorFields, jsonLog } from "@mall/kernel/log";
-import { bindingsRegistry } from "@mall/kernel/registry/http";
+import { bindingsRegistry } from "@mall/kernel/registry/bindings";
 import { serviceNames } from "@mall/kernel/topology";
 import { createGateway } from "./service";
 

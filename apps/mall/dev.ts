@@ -23,7 +23,7 @@ async function example(mall: Mall, base: string): Promise<string> {
 }
 
 const startedMs = performance.now();
-const given: EnvSource = { MALL_ENV: "dev", LOG_LEVEL: "warn", ...process.env };
+const given: EnvSource = { MALL_ENV: "dev", LOG_LEVEL: "warn", DRAIN_SECONDS: "0", ...process.env };
 const database = await hostDatabase(given, (line) => console.log(line));
 const env = { ...given, DATABASE_URL: database.url };
 await migrate(database.url, serviceNames);

@@ -1,26 +1,32 @@
 import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
 import { portsOf, serveGrpc, serveHttp, startSweeps } from "@mall/kernel/host/bun";
+import { drainable, endGently } from "@mall/kernel/host/drain";
 import { jsonLog } from "@mall/kernel/log";
 import { gatewayPort } from "@mall/kernel/topology";
 import type { Mall } from "./mall";
 
 /** Serves the whole mall on the gateway's two ports. Rejects with a sentence when the master key is not its data's. */
 export async function serveMall(mall: Mall, env: EnvSource) {
-  const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
+  const { LOG_LEVEL, SWEEP_INTERVAL_MS, DRAIN_SECONDS } = parseEnv(baseEnv, env);
+  const log = jsonLog("mall", LOG_LEVEL);
   const { port, grpcPort } = portsOf(env, gatewayPort);
   await Promise.all(mall.apps.map((app) => app.start()));
-  const http = serveHttp(mall.gateway.fetch, port);
-  const grpc = await serveGrpc(mall.gateway.grpcRoutes, mall.gateway.fetch, grpcPort);
+  const drain = drainable(mall.gateway.fetch);
+  const http = serveHttp(drain.fetch, port);
+  const grpc = await serveGrpc(mall.gateway.grpcRoutes, drain.fetch, grpcPort);
   await Promise.all(mall.apps.map((app) => app.listen()));
-  const stopSweeps = startSweeps(mall.apps, SWEEP_INTERVAL_MS, jsonLog("mall", LOG_LEVEL));
+  const stopSweeps = startSweeps(mall.apps, SWEEP_INTERVAL_MS, log);
   return {
     port: http.port ?? port,
     grpcPort: grpc.port,
-    async stop() {
-      stopSweeps();
-      grpc.stop();
-      await http.stop();
-      await mall.close();
-    },
+    stop: () =>
+      endGently({
+        ...{ drain, log, graceSeconds: DRAIN_SECONDS },
+        servers: [() => http.stop(), grpc.stop],
+        async close() {
+          stopSweeps();
+          await mall.close();
+        },
+      }),
   };
 }

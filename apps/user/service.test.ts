@@ -1,9 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { createRouterTransport } from "@connectrpc/connect";
+import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { uuidOf } from "@mall/kernel/id";
 import { eventScope } from "@mall/kernel/identity/service-token";
 import { dataKeysOf } from "@mall/kernel/personal/data-keys";
 import { personalData } from "@mall/kernel/personal/personal";
+import { inProcessRegistry } from "@mall/kernel/registry/in-process";
 import { type As, masterKey } from "@mall/kernel/testing/harness";
 import { refusal as refused } from "@mall/kernel/testing/refusal";
 import { createUserService } from "./service";
@@ -266,12 +269,45 @@ test("a service with the master key of another mall neither starts nor is ready"
   const stranger = createUserService({
     ...{ db: mall.db, clock: mall.clock, background: () => {} },
     env: { MALL_ENV: "test", LOG_LEVEL: "silent", MALL_MASTER_KEY: "the master key of some other mall" },
-    registry: { fetch: () => fetch, transport: () => mall.app.rpc.transport },
+    registry: { fetch: () => (request) => fetch(request), transport: () => mall.app.rpc.transport },
   });
   await expect(stranger.start()).rejects.toThrow("MALL_MASTER_KEY is not the key that the user service");
   const response = await stranger.fetch(new Request("http://user/readyz"));
   expect(response.status).toBe(503);
   expect(await response.json()).toMatchObject({ checks: { masterKey: "wrong" } });
+});
+
+test("a service is ready when it has heard of auth, and stays ready without it", async () => {
+  const away = async () => Promise.reject(new Error("auth is away"));
+  const keys = async () => Response.json({ keys: [{ kty: "OKP", crv: "Ed25519", x: "AA", kid: "one" }] });
+  const heard = { keys: false, policy: false };
+  const registry = inProcessRegistry();
+  registry.add("auth", {
+    fetch: (request) => (heard.keys && request.url.endsWith("/jwks.json") ? keys() : away()),
+    transport: createRouterTransport((router) =>
+      router.rpc(PolicyService.method.getPolicy, () => (heard.policy ? { policy: {} } : away())),
+    ),
+  });
+  const env = { MALL_ENV: "test", LOG_LEVEL: "silent", MALL_MASTER_KEY: masterKey };
+  const { clock } = mall;
+  const fresh = createUserService({ env, db: mall.db, clock, registry, background: () => {} });
+  const asked = async () => {
+    clock.advance(1);
+    const response = await fresh.fetch(new Request("http://user/readyz"));
+    return { status: response.status, ...(await response.json()).checks };
+  };
+  const well = { database: "ok", migrations: "ok", masterKey: "ok", policy: "ok", publicKeys: "ok" };
+  expect(await asked()).toEqual({
+    ...well,
+    ...{ status: 503, policy: "unavailable", publicKeys: "unavailable" },
+  });
+  heard.keys = true;
+  expect(await asked()).toEqual({ ...well, status: 503, policy: "unavailable" });
+  heard.policy = true;
+  expect(await asked()).toEqual({ ...well, status: 200 });
+  Object.assign(heard, { keys: false, policy: false });
+  clock.advance(60);
+  expect(await asked()).toEqual({ ...well, status: 200 });
 });
 
 describe("a profile at rest", () => {

@@ -114,6 +114,10 @@ export const reasons = {
   ],
   CHECKOUT_CLOSED: ["unavailable", "The operators have stopped purchases; try again after Retry-After."],
   CHECKOUT_INTERRUPTED: ["unavailable", "It took too long and was undone; try again."],
+  DEADLINE_EXCEEDED: [
+    "deadline_exceeded",
+    "No answer came within Connect-Timeout-Ms, or in the time that this mall grants; whether it was done is not known.",
+  ],
   SERVICE_UNAVAILABLE: ["unavailable", "The service cannot be reached."],
   DATABASE_UNAVAILABLE: ["unavailable", "The database cannot take the request at the moment."],
   AUTH_UNAVAILABLE: ["unavailable", "Tokens or permissions cannot be checked at the moment."],
@@ -233,8 +237,7 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
     ...new Set([
       ...found,
       ...(ownReasons[method.name] ?? []),
-      "SERVICE_UNAVAILABLE",
-      "DATABASE_UNAVAILABLE",
+      ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"],
     ] as Reason[]),
   ];
 }

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { migrate } from "@mall/kernel/db/migrate";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import postgres from "postgres";
+import { stablePorts } from "../cluster/ports";
+import { type SupervisedProcess, supervise } from "../cluster/process";
 import { type CrashablePostgres, startPostgres } from "./database";
-import { stablePorts } from "./ports";
-import { type SupervisedProcess, supervise } from "./process";
 import { type Provider, type ProviderName, providers } from "./provider";
 import { type Door, openTap, type Tap } from "./tap";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "@mall/kernel/postgres/embedded";
 import postgres from "postgres";
-import { stablePorts } from "./ports";
+import { stablePorts } from "../cluster/ports";
 
 /** A PostgreSQL that can be killed. */
 export interface CrashablePostgres {

@@ -20,7 +20,7 @@ export interface GoodsPlan {
 
 /** Imports one product a plan; SKUs begin with `prefix`, which must be new. */
 export async function stockShelves(
-  cluster: Cluster,
+  cluster: Pick<Cluster, "env" | "sql">,
   prefix: string,
   plans: readonly GoodsPlan[],
 ): Promise<Goods[]> {

@@ -2,7 +2,9 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { baseEnv, parseEnv } from "@mall/kernel/env";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
-import { staticRegistry } from "@mall/kernel/registry/http";
+import { fetchDial } from "@mall/kernel/registry/dial";
+import { remoteRegistry } from "@mall/kernel/registry/remote";
+import { staticDiscovery } from "@mall/kernel/registry/static";
 import { clientOf } from "@mall/kernel/rpc/client";
 import { type CallerName, serviceNames } from "@mall/kernel/topology";
 import type { Identity } from "./browser";
@@ -25,7 +27,10 @@ export function insider<S extends DescService>(cluster: Cluster, caller: CallerN
       .map(({ url }) => url)
       .join(","),
   ]);
-  return clientOf(desc, staticRegistry(Object.fromEntries(urls)), tokensOf(cluster, caller), clock);
+  const discovery = staticDiscovery(Object.fromEntries(urls));
+  // no limit of its own: it plays many processes at once
+  const registry = remoteRegistry({ discovery, dial: fetchDial, inFlightMax: Number.MAX_SAFE_INTEGER });
+  return clientOf(desc, registry, tokensOf(cluster, caller), clock);
 }
 
 /** A registered customer. */

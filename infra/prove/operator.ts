@@ -8,7 +8,10 @@ import { must } from "./proof";
 import type { Shop } from "./shop";
 
 /** Does something that only an operator may do, as the command line does: in a mall in this process. */
-export async function asOperator<T>(cluster: Cluster, work: (mall: Mall) => Promise<T>): Promise<T> {
+export async function asOperator<T>(
+  cluster: Pick<Cluster, "env">,
+  work: (mall: Mall) => Promise<T>,
+): Promise<T> {
   const mall = buildMall({ ...cluster.env, LOG_LEVEL: "error" });
   try {
     return await work(mall);

@@ -4,6 +4,7 @@ import { randomOf } from "../random";
 import { root } from "../repository";
 import { type Cluster, forgetLogs, startCluster } from "./cluster";
 import { checkInvariants, untilSettled } from "./invariants";
+import { platformUsage, provePlatform } from "./platform/run";
 import { type Context, type Form, must, type Proof, Violation } from "./proof";
 import { proofs } from "./proofs/all";
 import type { ProviderName } from "./provider";
@@ -11,6 +12,7 @@ import { type Outcome, page, table, unfired } from "./report";
 import { openShop } from "./shop";
 
 const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--provider fake] [--write]
+       bun run prove platform …   the proofs of the platform
   --short   what CI runs   --full   the full counts   --write   also write infra/docs/proofs.md`;
 
 interface Options {
@@ -141,9 +143,11 @@ if (process.env[most] === undefined) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => run.kill(signal));
   process.exit(await run.exited);
 }
+const [suite, ...rest] = process.argv.slice(2);
 try {
-  process.exit(await main());
+  process.exit(suite === "platform" ? await provePlatform(rest) : await main());
 } catch (error) {
-  console.error(error instanceof TypeError ? `${error.message}\n${usage}` : error);
+  const how = suite === "platform" ? platformUsage : usage;
+  console.error(error instanceof TypeError ? `${error.message}\n${how}` : error);
   process.exit(error instanceof TypeError ? 2 : 1);
 }

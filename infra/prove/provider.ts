@@ -1,10 +1,10 @@
 import { idOf, uuidOf } from "@mall/kernel/id";
 import type postgres from "postgres";
+import { stablePorts } from "../cluster/ports";
 import { type ControlClient, controlClient } from "../payment-simulator/control-client";
 import type { Effect } from "../payment-simulator/control-contract";
 import type { Entry } from "../payment-simulator/ledger";
 import { root } from "../repository";
-import { stablePorts } from "./ports";
 
 /** What a card does at the provider. */
 export type Card = "good" | "declined" | "lost";

@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { stablePorts } from "./ports";
+import { stablePorts } from "../cluster/ports";
 import { openTap } from "./tap";
 
 const seen: string[] = [];

@@ -24,6 +24,8 @@ export interface Tap {
   clear(): void;
   /** Calls that passed since the start. */
   readonly calls: number;
+  /** The same by service. */
+  readonly counts: Readonly<Record<string, number>>;
   stop(): void;
 }
 
@@ -35,11 +37,13 @@ export function openTap(): Tap {
   const rules = new Set<ActiveRule>();
   const known = subjects();
   const doors = new Set<Server>();
+  const counts: Record<string, number> = {};
   let calls = 0;
   let learning = false;
 
   function look(service: string, { bytes }: Message): Call | undefined {
     calls++;
+    counts[service] = (counts[service] ?? 0) + 1;
     if (rules.size === 0 && !learning) return undefined;
     const text = bytes.toString("latin1");
     const [method = "", path = ""] = text.slice(0, text.indexOf("\r\n")).split(" ", 2);
@@ -52,6 +56,7 @@ export function openTap(): Tap {
   };
 
   return {
+    counts,
     get calls() {
       return calls;
     },

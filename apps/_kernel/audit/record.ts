@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { turnstile, within } from "../concurrency";
 import { type Seal, sealer } from "../crypto/seal";
+import { uncancelled } from "../db/cancellation";
 import type { Db, Tx } from "../db/client";
 import { sqlStatement } from "../db/statement";
 import { fault } from "../fault";
@@ -91,7 +92,8 @@ export function createAudit({ service, db, clock, seal, background, log }: Audit
   return {
     record,
     async refused(entry) {
-      const work = atOnce(() => db.tx((tx) => record(tx, entry)));
+      // who is refused cannot go away to stay unseen
+      const work = uncancelled(() => atOnce(() => db.tx((tx) => record(tx, entry))));
       const { action, reason } = entry;
       const told = work.catch((error) =>
         log("error", "a refusal is not in the audit log", { action, reason, ...errorFields(error) }),

@@ -2,7 +2,7 @@ import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
 import { Hono } from "hono";
 import { problemAnswers } from "../http";
 import { serviceTokens } from "../identity/service-token";
-import { staticRegistry } from "../registry/http";
+import { staticRegistry } from "../registry/static";
 import { tcpProxy } from "../testing/proxy";
 import { busContract, type Listener } from "./contract";
 import { localBus } from "./local";

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createKernel } from "../app";
 import { baseEnv, type EnvSource, parseEnv } from "../env";
 import { bunResources, hostBus } from "../host/bun";
-import { staticRegistry } from "../registry/http";
+import { staticRegistry } from "../registry/static";
 import { qstashSettings } from "./settings";
 
 const database = { DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" };

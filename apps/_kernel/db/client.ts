@@ -1,6 +1,7 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { fault } from "../fault";
+import { isCallerGone, watched } from "./cancellation";
 
 /** A connection of postgres.js, or one transaction on it. */
 export type Sql = postgres.Sql | postgres.TransactionSql;
@@ -79,17 +80,40 @@ export const databaseCode = (error: unknown): string => {
 
 const retryable = new Set(["40001", "40P01"]);
 
+/**
+ * Whether a statement was cancelled although its caller is still there: the request to cancel another one came when
+ * that had ended, and the connection was working for us. It left nothing behind.
+ */
+export const isMistaken = (error: unknown): boolean =>
+  databaseCode(error) === "57014" &&
+  String((error as Error).message).includes("user request") &&
+  !isCallerGone();
+
 /** Whether a statement failed only because of what ran beside it, and left nothing behind. */
-export const lostRace = (error: unknown): boolean => retryable.has(databaseCode(error));
+export const lostRace = (error: unknown): boolean => retryable.has(databaseCode(error)) || isMistaken(error);
+
+type Watch = <S extends Sql>(sql: S) => S;
+
+/** A connection whose queries are cancelled when the caller they run for has gone; the driver's own are not. */
+const watching = <S extends Sql>(sql: S): S =>
+  new Proxy(sql, {
+    get: (target, name) =>
+      name === "unsafe"
+        ? (...args: Parameters<Sql["unsafe"]>) => watched(() => target.unsafe(...args))
+        : Reflect.get(target, name),
+  });
 
 /** A transaction's session; Drizzle looks for the parsers on the client, and postgres.js keeps them on the pool only. */
-const sessionOf = (tx: postgres.TransactionSql, options: postgres.Sql["options"]): Tx => ({
-  sql: tx,
-  get orm() {
-    return ormOf(Object.assign(tx, { options }) as unknown as Sql);
-  },
-  inTransaction: true,
-});
+function sessionOf(tx: postgres.TransactionSql, options: postgres.Sql["options"], watch: Watch): Tx {
+  const sql = watch(Object.assign(tx, { options }));
+  return {
+    sql,
+    get orm() {
+      return ormOf(sql as unknown as Sql);
+    },
+    inTransaction: true,
+  };
+}
 
 /** Errors of a statement whose connection has ended, or is about to: the driver then rejects the transaction itself. */
 const cut = new Set([
@@ -113,10 +137,10 @@ async function untilCut<T>(fn: () => Promise<T>): Promise<T> {
   }
 }
 
-async function transact<T>(sql: postgres.Sql, fn: (tx: Tx) => Promise<T>): Promise<T> {
+async function transact<T>(sql: postgres.Sql, watch: Watch, fn: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await sql.begin((tx) => untilCut(() => fn(sessionOf(tx, sql.options))))) as T;
+      return (await sql.begin((tx) => untilCut(() => fn(sessionOf(tx, sql.options, watch))))) as T;
     } catch (error) {
       if (attempt < 3 && lostRace(error)) continue;
       throw error;
@@ -134,10 +158,22 @@ function ormOf(sql: Sql): PostgresJsDatabase {
   return made;
 }
 
-/** A Db over whatever connection `current` gives: a pool on Bun, the request's own connection on Workers. */
-export function createDb(current: () => postgres.Sql, close: () => Promise<void>): Db {
+/**
+ * A Db over whatever connection `current` gives: a pool on Bun, the request's own connection on Workers. `watch` is put
+ * around each session.
+ */
+export function createDb(
+  current: () => postgres.Sql,
+  close: () => Promise<void>,
+  watch: Watch = (sql) => sql,
+): Db {
+  const watchedPools = new WeakMap<postgres.Sql, postgres.Sql>();
   const connected = () => {
-    const sql = current();
+    const pool = current();
+    const known = watchedPools.get(pool);
+    if (known) return known;
+    const sql = watch(pool);
+    watchedPools.set(pool, sql);
     ormOf(sql); // sets the parsers that Drizzle's columns expect, before the first statement
     return sql;
   };
@@ -148,17 +184,18 @@ export function createDb(current: () => postgres.Sql, close: () => Promise<void>
     get orm() {
       return ormOf(connected());
     },
-    tx: (fn) => transact(connected(), fn),
+    tx: (fn) => transact(connected(), watch, fn),
     close,
   };
 }
 
-/** A Db with a pool of its own, for Bun. */
+/** A Db with a pool of its own, for Bun; what runs for a caller who goes away is cancelled. */
 export function openDb(options: ConnectOptions): Db {
   const sql = connect(options);
   return createDb(
     () => sql,
     () => sql.end({ timeout: 5 }),
+    watching,
   );
 }
 

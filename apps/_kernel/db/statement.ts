@@ -2,7 +2,7 @@ import { DrizzleQueryError, is, Param, Placeholder, type SQL, sql } from "drizzl
 import { PgDialect } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { isId, uuidOf } from "../id";
-import type { Session } from "./client";
+import { isMistaken, type Session } from "./client";
 
 /** A Drizzle database without a connection, to write statements with. */
 export const orm = drizzle.mock();
@@ -43,6 +43,16 @@ function fill(
   });
 }
 
+/** Runs a statement of its own again when it was cancelled by mistake; in a transaction, that as a whole is. */
+async function unmistaken<T>(session: Session, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if ("inTransaction" in session || !isMistaken(error)) throw error;
+    return run();
+  }
+}
+
 /**
  * A named statement: written once with Drizzle, compiled at its first use, and run on any session, where postgres.js
  * keeps it prepared. Typed ids in comparisons become UUIDs. Drizzle's own prepared queries are bound to the session
@@ -64,12 +74,14 @@ export function statement<P extends object, R>(
       client: { value: client },
       params: { value: fill(compiled.params, params, compared) },
     });
-    try {
-      return (await bound.execute({})) as R;
-    } catch (error) {
-      // Drizzle's wrapper prints all parameters and hides the SQLSTATE
-      throw error instanceof DrizzleQueryError ? error.cause : error;
-    }
+    return unmistaken(session, async () => {
+      try {
+        return (await bound.execute({})) as R;
+      } catch (error) {
+        // Drizzle's wrapper prints all parameters and hides the SQLSTATE
+        throw error instanceof DrizzleQueryError ? error.cause : error;
+      }
+    });
   };
 }
 
@@ -83,10 +95,9 @@ export function sqlStatement<P extends object, R extends object>(
   let compiled: { sql: string; params: unknown[] } | undefined;
   return async (session, params) => {
     compiled ??= dialect.sqlToQuery(build(placeholders as Params<P>));
-    return (await session.sql.unsafe(
-      compiled.sql,
-      fill(compiled.params, params, encode) as never[],
-      prepared,
-    )) as unknown as R[];
+    const { sql: text, params: marks } = compiled;
+    const values = fill(marks, params, encode) as never[];
+    const run = async () => (await session.sql.unsafe(text, values, prepared)) as unknown as R[];
+    return unmistaken(session, run);
   };
 }

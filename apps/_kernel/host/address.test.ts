@@ -43,7 +43,7 @@ test("each port tells the address of a request's connection", async () => {
     await overHttp2(`http://${loopback}:${grpcPort}`);
     expect(addresses).toEqual([loopback, loopback, loopback]);
   } finally {
-    grpc.stop();
+    await grpc.stop();
     await http.stop(true);
   }
 });

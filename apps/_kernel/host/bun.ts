@@ -1,4 +1,4 @@
-import { createServer } from "node:http2";
+import { createServer, type ServerHttp2Session } from "node:http2";
 import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { getRequestListener } from "@hono/node-server";
@@ -8,16 +8,17 @@ import { rabbitmqBus } from "../bus/rabbitmq";
 import { rabbitmqUrl } from "../bus/settings";
 import { within } from "../concurrency";
 import { openDb } from "../db/client";
-import { baseEnv, type EnvSource, parseEnv } from "../env";
+import { type BaseEnv, baseEnv, type EnvSource, parseEnv } from "../env";
 import { errorFields, jsonLog, type Log } from "../log";
-import { staticRegistry } from "../registry/http";
+import { fetchDial } from "../registry/dial";
 import type { Registry } from "../registry/port";
+import { keepPresent } from "../registry/presence";
+import { remoteRegistry } from "../registry/remote";
+import { discoveryOf, ownInstance } from "../registry/settings";
 import { addressKey } from "../rpc/context";
 import { limits } from "../rpc/limits";
 import { type ServiceName, services } from "../topology";
-
-/** Answers a request that came over a connection from this address. */
-type Fetch = (request: Request, address?: string) => Promise<Response>;
+import { drainable, endGently, type Fetch } from "./drain";
 
 /** The bus of a process where that takes more than fetch; opens no connection before it is used. */
 export function hostBus(env: EnvSource): EventBus | undefined {
@@ -97,13 +98,24 @@ export function serveGrpc(
     contextValues: (request) => createContextValues().set(addressKey, request.socket.remoteAddress),
   });
   const server = createServer(handler);
-  return new Promise<{ port: number; stop(): void }>((resolve, reject) => {
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+  /** Tells each client to come no more; resolves when the last call on its connection has been answered. */
+  const stop = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      for (const session of sessions) session.close();
+    });
+  return new Promise<{ port: number; stop(): Promise<void> }>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, hostname, () => {
       const address = server.address();
       resolve({
         port: typeof address === "object" && address ? address.port : port,
-        stop: () => server.close(),
+        stop,
       });
     });
   });
@@ -149,27 +161,49 @@ export function portsOf(env: EnvSource, fallback: number): { port: number; grpcP
   return { port, grpcPort: Number(env.GRPC_PORT ?? port + 1000) };
 }
 
-/** Runs one service as its own process until it is told to stop. */
+/** The registry of a process, as its environment says, and whether it knows where anybody is. */
+export async function processRegistry(env: BaseEnv, source: EnvSource, log: Log) {
+  const discovery = await discoveryOf(env, source, log);
+  const registry = remoteRegistry({ discovery, dial: fetchDial, inFlightMax: env.CALLS_IN_FLIGHT_MAX });
+  return { discovery, registry };
+}
+
+/** Whether a fetch answers that it is ready. */
+const isReadyAt = async (fetch: Fetch): Promise<boolean> =>
+  (await fetch(new Request("http://self/readyz"))).ok;
+
+/**
+ * Runs one service as its own process until it is told to stop. It is in the registry as long as it is ready, and
+ * leaves it before it stops taking requests.
+ */
 export async function serveService(
   name: ServiceName,
   create: (resources: Resources) => MallApp,
 ): Promise<void> {
-  const env: EnvSource = process.env;
-  const { LOG_LEVEL, SWEEP_INTERVAL_MS } = parseEnv(baseEnv, env);
-  const log = jsonLog(name, LOG_LEVEL);
-  const resources = bunResources(name, env, staticRegistry(env), hostBus(env));
+  const source: EnvSource = process.env;
+  const env = parseEnv(baseEnv, source);
+  const log = jsonLog(name, env.LOG_LEVEL);
+  const { discovery, registry } = await processRegistry(env, source, log);
+  const resources = bunResources(name, source, registry, hostBus(source));
   const app = create(resources);
   await app.start();
-  const { port, grpcPort } = portsOf(env, services[name].port);
-  const http = serveHttp(app.fetch, port);
-  const grpc = await serveGrpc(app.rpc.routes, app.fetch, grpcPort);
+  const { port, grpcPort } = portsOf(source, services[name].port);
+  const drain = drainable(app.fetch);
+  const http = serveHttp(drain.fetch, port);
+  const grpc = await serveGrpc(app.rpc.routes, drain.fetch, grpcPort);
   await app.listen();
-  const stopSweeps = startSweeps([app], SWEEP_INTERVAL_MS, log);
-  log("info", "listening", { port, grpcPort });
-  onShutdown(async () => {
+  const stopSweeps = startSweeps([app], env.SWEEP_INTERVAL_MS, log);
+  const instance = ownInstance(env, port);
+  const isReady = () => isReadyAt(drain.fetch);
+  const presence = keepPresent({ discovery, service: name, instance, isReady, log });
+  log("info", "listening", { port, grpcPort, instance: instance.id });
+  const close = async () => {
     stopSweeps();
-    grpc.stop();
-    await http.stop();
     await resources.close();
-  });
+    discovery.close();
+  };
+  const servers = [() => http.stop(), grpc.stop];
+  onShutdown(() =>
+    endGently({ drain, graceSeconds: env.DRAIN_SECONDS, leave: presence.leave, servers, close, log }),
+  );
 }

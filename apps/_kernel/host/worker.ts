@@ -4,7 +4,7 @@ import type { MallApp, Resources } from "../app";
 import { connect, createDb, type Db } from "../db/client";
 import type { EnvSource } from "../env";
 import { errorFields, jsonLog } from "../log";
-import { bindingsRegistry } from "../registry/http";
+import { bindingsRegistry } from "../registry/bindings";
 import type { Registry } from "../registry/port";
 import type { ServiceName } from "../topology";
 

@@ -9,6 +9,13 @@ export const accessTokenAudience = "edgemall";
 /** Checks a bearer token and tells whose it is. */
 export type VerifyAccessToken = (token: string) => Promise<NonNullable<Actor["user"]>>;
 
+/** The verifier of a process, and whether it has what it verifies with. */
+export interface AccessTokenVerifier {
+  verify: VerifyAccessToken;
+  /** Whether auth's public keys are known; asks for them when they never were. */
+  hasKeys(): Promise<boolean>;
+}
+
 interface Claims {
   sub: `usr_${string}`;
   sid: string;
@@ -41,7 +48,7 @@ const sourceErrors = new Set(["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT", "ERR_JWKS_
 export function accessTokenVerifier(
   fetchAuth: (request: Request) => Promise<Response>,
   clock: () => Date,
-): VerifyAccessToken {
+): AccessTokenVerifier {
   const keys = createRemoteJWKSet(new URL("http://auth/.well-known/jwks.json"), {
     [customFetch]: (url: string, init: RequestInit) =>
       fetchAuth(new Request(url, { method: "GET", headers: init.headers })),
@@ -50,7 +57,7 @@ export function accessTokenVerifier(
     timeoutDuration: 3_000,
   });
   const verified = new Map<string, { user: NonNullable<Actor["user"]>; expiresAtMs: number }>();
-  return async (token) => {
+  const verify: VerifyAccessToken = async (token) => {
     const known = verified.get(token);
     if (known && known.expiresAtMs > clock().getTime()) return known.user;
     try {
@@ -80,5 +87,13 @@ export function accessTokenVerifier(
         cause: error,
       });
     }
+  };
+  return {
+    verify,
+    async hasKeys() {
+      if (keys.jwks()) return true;
+      await keys.reload().catch(() => {});
+      return keys.jwks() !== undefined;
+    },
   };
 }

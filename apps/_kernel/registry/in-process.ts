@@ -25,6 +25,6 @@ export function inProcessRegistry(): Registry & { add(name: ServiceName, service
       unary: (...args) => get(name).transport.unary(...args),
       stream: (...args) => get(name).transport.stream(...args),
     }),
-    fetch: (name) => (request) => get(name).fetch(request),
+    fetch: (name) => async (request) => get(name).fetch(request),
   };
 }

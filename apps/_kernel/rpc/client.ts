@@ -1,6 +1,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
+import { signalOfCaller } from "../db/cancellation";
 import { fault, faultInfo } from "../fault";
 import { setClient } from "../identity/client";
 import { rpcScope, type ServiceTokens } from "../identity/service-token";
@@ -28,6 +29,12 @@ async function callHeaders(
   if (request.actor.cartSecret) header.set("x-cart-secret", request.actor.cartSecret);
   if (request.actor.orderSecret) header.set("x-order-secret", request.actor.orderSecret);
   return header;
+}
+
+/** Ends a call with the request that it is made for, unless it is made for none. */
+function callerSignal(given: AbortSignal | undefined): AbortSignal | undefined {
+  const caller = currentRequest.getStore() && signalOfCaller();
+  return given && caller ? AbortSignal.any([given, caller]) : (given ?? caller);
 }
 
 /** A neighbour's fault passes through as it is; everything else means that the neighbour is not well. */
@@ -72,7 +79,7 @@ export function clientOf<S extends DescService>(
         const headers = await callHeaders(tokens, callee, method, header);
         return await base.unary(
           method,
-          signal,
+          callerSignal(signal),
           Math.min(timeoutMs ?? timeoutMsDefault, remainingMs),
           headers,
           input,

@@ -15,6 +15,12 @@ export function policyOf(method: DescMethod): MethodPolicy | undefined {
   return read;
 }
 
+/** Whether the contract says that a repetition of a call has no further effect, without a key. */
+export function isRepeatable(method: DescMethod): boolean {
+  const idempotency = policyOf(method)?.idempotency;
+  return idempotency === Idempotency.SAFE || idempotency === Idempotency.IDEMPOTENT;
+}
+
 /** Whether a method reads what everybody may read: its answer changes without its version, as stock does. */
 export const isPublicRead = (method: DescMethod): boolean => {
   const rules = policyOf(method);

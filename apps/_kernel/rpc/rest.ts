@@ -13,6 +13,7 @@ import { fault, invalid, type Violation } from "../fault";
 import { problemResponse } from "../problem";
 import { readBody } from "./body";
 import { requestKey, statusKey } from "./context";
+import { timeoutMsOf } from "./deadline";
 import { type HttpRule, httpRuleOf, parameterValue, restInputOf } from "./http-rule";
 import { bodyBytesMaxOf } from "./limits";
 import { isPublicRead, policyOf } from "./policy";
@@ -105,6 +106,7 @@ function restHandler(server: RpcServer, method: DescMethodUnary, rule: HttpRule)
         requestMethod: c.req.method,
         url: c.req.url,
         signal: c.req.raw.signal,
+        timeoutMs: timeoutMsOf(header),
         read: () => readRequest(method, rule, c),
       });
       const json = toJson(method.output, message as never, jsonOptions) as JsonObject;

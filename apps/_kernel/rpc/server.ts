@@ -34,6 +34,7 @@ import { fault, faultInfo, invalid } from "../fault";
 import { errorFields, type Log } from "../log";
 import { readBody } from "./body";
 import { currentRequest, requestKey } from "./context";
+import { forCaller, timed } from "./deadline";
 import { bodyBytesMaxOf, limits } from "./limits";
 import { explainJson } from "./validate";
 
@@ -83,7 +84,7 @@ export interface RpcServerDeps {
   gate: (context: HandlerContext) => Promise<void>;
   /** Inside the request's context; validation and idempotency. */
   interceptors: Interceptor[];
-  /** Milliseconds that a call by REST may take whose client names no deadline. */
+  /** Milliseconds that a call by REST or Connect may take whose client names no deadline. */
   timeoutMs(): number;
   log: Log;
 }
@@ -110,13 +111,16 @@ const contextual =
   (next) =>
   (request) => {
     const context = request.contextValues.get(requestKey);
+    const { method, signal } = request;
     return currentRequest.run(context, async () => {
       try {
-        const response = await next(request);
+        const response = await forCaller(method, signal, () => next(request));
         response.header.set("x-request-id", context.requestId);
         return response;
       } catch (error) {
-        throw classify(error, request.method, log);
+        // what was cancelled is no error of its own
+        if (signal.aborted) throw ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
+        throw classify(error, method, log);
       }
     });
   };
@@ -182,7 +186,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
     transport: directTransport(call),
     fetch(request) {
       const handler = handlers.get(new URL(request.url).pathname);
-      return handler && serveConnect(handler, request);
+      return handler && serveConnect(handler, request, deps.timeoutMs());
     },
   };
 }
@@ -197,7 +201,11 @@ function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   });
 }
 
-async function serveConnect(handler: UniversalHandler, request: Request): Promise<Response> {
+async function serveConnect(
+  handler: UniversalHandler,
+  request: Request,
+  timeoutMs: number,
+): Promise<Response> {
   const bytesMax = bodyBytesMaxOf(handler.method);
   let received = new Uint8Array(0);
   async function* body() {
@@ -208,7 +216,7 @@ async function serveConnect(handler: UniversalHandler, request: Request): Promis
     httpVersion: "1.1",
     method: request.method,
     url: request.url,
-    header: request.headers,
+    header: timed(request.headers, timeoutMs),
     body: request.method === "GET" ? createAsyncIterable([]) : body(),
     signal: request.signal,
   });

@@ -5,7 +5,7 @@ import { createRelay } from "../bus/relay";
 import { rabbitmqUrl } from "../bus/settings";
 import { baseEnv, parseEnv } from "../env";
 import { bunResources } from "../host/bun";
-import { staticRegistry } from "../registry/http";
+import { staticRegistry } from "../registry/static";
 import type { ServiceName } from "../topology";
 
 /*

@@ -27,7 +27,7 @@ const root = new URL("../../..", import.meta.url).pathname;
 export function spawn(command: string[], env: Record<string, string>) {
   const child = Bun.spawn(command, {
     cwd: root,
-    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", ...env },
+    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", DRAIN_SECONDS: "0", ...env },
     stdout: "inherit",
     stderr: "inherit",
   });

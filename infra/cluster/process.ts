@@ -26,9 +26,13 @@ export interface SupervisedProcess {
   pause(): void;
   /** SIGCONT. */
   resume(): void;
+  /** Tells it to end and waits until it has; its supervisor starts it again at once. */
+  restart(): Promise<void>;
   /** Resolves when it answers. */
   ready(): Promise<void>;
-  /** Ends it for good, or until `start`. */
+  /** Tells it to end and waits until it has, for good. */
+  drain(): Promise<void>;
+  /** Kills it for good, or until `start`. */
   stop(): Promise<void>;
   start(env?: Record<string, string>): void;
 }
@@ -39,6 +43,12 @@ const answers = (url: string): Promise<boolean> =>
     () => false,
   );
 
+/** What ended by itself is started again after this, doubled each time until it has run for ten seconds. */
+const [backoffMs, backoffMsMax, healthyMs] = [500, 10_000, 10_000];
+
+/** Longer than any process takes to drain. */
+const drainMsMax = 90_000;
+
 type Child = Bun.Subprocess<"ignore", number, number>;
 
 /** Everything that runs, to be ended with this process however it ends. */
@@ -46,6 +56,23 @@ const children = new Set<Child>();
 process.on("exit", () => {
   for (const child of children) child.kill("SIGKILL");
 });
+
+function spawned({ logFolder, name }: ProcessOptions, env: Record<string, string>): Child {
+  const log = openSync(join(logFolder, `${name}.log`), "a");
+  const child = Bun.spawn([process.execPath, "apps/mall/start.ts"], {
+    ...{ cwd: root, env, stdin: "ignore", stdout: log, stderr: log },
+  });
+  children.add(child);
+  return child;
+}
+
+/** Signals a process and waits until it has ended; one that takes too long is killed. */
+async function ended(child: Child, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+  child.kill(signal);
+  const late = setTimeout(() => child.kill("SIGKILL"), drainMsMax);
+  await child.exited;
+  clearTimeout(late);
+}
 
 /** Starts `bun apps/mall/start.ts` and keeps it running. */
 export function supervise(options: ProcessOptions): SupervisedProcess {
@@ -56,6 +83,8 @@ export function supervise(options: ProcessOptions): SupervisedProcess {
   let killed = false;
   let downMs = 0;
   let crashes = 0;
+  let crashesInARow = 0;
+  let launchedAtMs = 0;
   let up = Promise.withResolvers<void>();
 
   async function announceWhenUp(of: Child): Promise<void> {
@@ -65,15 +94,17 @@ export function supervise(options: ProcessOptions): SupervisedProcess {
     up.resolve();
   }
 
-  async function ended(of: Child): Promise<void> {
+  async function startAgain(of: Child): Promise<void> {
     await of.exited;
     children.delete(of);
     options.onDown();
     if (!wanted) return;
     if (!killed) {
       crashes++;
-      console.error(`${options.name} ended by itself with ${of.exitCode ?? of.signalCode}`);
-      await Bun.sleep(500);
+      if (Date.now() - launchedAtMs > healthyMs) crashesInARow = 0;
+      const waitMs = Math.min(backoffMsMax, backoffMs * 2 ** crashesInARow++);
+      console.error(`${options.name} ended with ${of.exitCode ?? of.signalCode}; again in ${waitMs} ms`);
+      await Bun.sleep(waitMs);
     }
     await Bun.sleep(downMs);
     if (wanted) launch();
@@ -82,25 +113,17 @@ export function supervise(options: ProcessOptions): SupervisedProcess {
   function launch(): void {
     killed = false;
     downMs = 0;
-    const log = openSync(join(options.logFolder, `${options.name}.log`), "a");
-    child = Bun.spawn([process.execPath, "apps/mall/start.ts"], {
-      cwd: root,
-      env,
-      stdin: "ignore",
-      stdout: log,
-      stderr: log,
-    });
-    children.add(child);
-    ended(child).catch((error) => console.error(error));
+    launchedAtMs = Date.now();
+    child = spawned(options, env);
+    startAgain(child).catch((error) => console.error(error));
     announceWhenUp(child).catch((error) => console.error(error));
   }
 
   launch();
-  const end = async () => {
+  const end = async (signal: "SIGKILL" | "SIGTERM" = "SIGKILL") => {
     up.promise.catch(() => {});
     up = Promise.withResolvers<void>();
-    child.kill("SIGKILL");
-    await child.exited;
+    await ended(child, signal);
   };
   return {
     name: options.name,
@@ -112,6 +135,14 @@ export function supervise(options: ProcessOptions): SupervisedProcess {
       killed = true;
       downMs = ms;
       await end();
+    },
+    async restart() {
+      killed = true;
+      await end("SIGTERM");
+    },
+    async drain() {
+      wanted = false;
+      await end("SIGTERM");
     },
     pause: () => child.kill("SIGSTOP"),
     resume: () => child.kill("SIGCONT"),

@@ -1,0 +1,153 @@
+import { describe, expect, test } from "bun:test";
+import { hasReason } from "../fault";
+import { sender } from "./attempts";
+import { balancer } from "./balancer";
+import { type Dial, drainingHeader, NotSent, type Outgoing } from "./port";
+import { remoteRegistry } from "./remote";
+
+/** What an instance does with a request. */
+type Behaviour = "answers" | "hangs" | "breaks" | "refuses";
+
+const never = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+
+/** Instances that behave as they are told, and who was asked what. */
+function world(...behaviours: Behaviour[]) {
+  const instances = behaviours.map((_, i) => ({ id: String(i), url: `http://${i}` }));
+  const sent: string[] = [];
+  const aborted: string[] = [];
+  const dial: Dial = async ({ id }, { signal }) => {
+    const behaviour = behaviours[Number(id)]!;
+    if (behaviour === "refuses") throw new NotSent(id);
+    sent.push(id);
+    signal.addEventListener("abort", () => aborted.push(id), { once: true });
+    if (behaviour === "breaks") throw new Error("ECONNRESET");
+    return behaviour === "hangs" ? never(signal) : new Response(id);
+  };
+  const probe = async () => Promise.reject(new Error("still away"));
+  const counted: boolean[] = [];
+  const send = sender({
+    ...{ service: "product", dial, balancer: balancer({ instances: () => instances, probe }) },
+    onAttempt: (_, isRepetition) => counted.push(isRepetition),
+  });
+  const request = (signal: AbortSignal): Outgoing => ({
+    ...{ method: "POST", path: "/", headers: new Headers(), signal },
+  });
+  const ask = async (isRepeatable: boolean, timeoutMs = 60_000) => {
+    try {
+      return await (await send(request(AbortSignal.timeout(timeoutMs)), isRepeatable)).text();
+    } catch (error) {
+      return hasReason(error, "SERVICE_UNAVAILABLE") ? "SERVICE_UNAVAILABLE" : (error as Error).message;
+    }
+  };
+  const askOften = (count: number, isRepeatable: boolean) =>
+    Promise.all(Array.from({ length: count }, () => ask(isRepeatable)));
+  return { sent, aborted, counted, ask, askOften, dial, behaviours };
+}
+
+describe("a request that may not be repeated", () => {
+  test("is sent once, whatever becomes of it", async () => {
+    const { ask, sent, counted } = world("breaks", "breaks");
+    for (let i = 0; i < 20; i++) expect(await ask(false)).toBe("ECONNRESET");
+    expect(sent.length).toBe(20);
+    expect(counted).toEqual(Array(20).fill(false));
+  });
+
+  test("waits for a slow instance until its deadline", async () => {
+    const { ask, sent } = world("hangs", "hangs");
+    expect(await ask(false, 1_500)).toContain("timed out");
+    expect(sent.length).toBe(1);
+  });
+
+  test("is sent to the next instance where it could not be sent to the first, and to none twice", async () => {
+    const { ask, sent } = world("refuses", "answers", "refuses");
+    for (let i = 0; i < 20; i++) expect(await ask(false)).toBe("1");
+    expect(sent.length).toBe(20);
+    const nobody = world("refuses", "refuses");
+    expect(await nobody.ask(false)).toBe("SERVICE_UNAVAILABLE");
+    expect(await world().ask(true)).toBe("SERVICE_UNAVAILABLE");
+  });
+});
+
+describe("a request that may be repeated", () => {
+  test("goes to another instance when its connection broke", async () => {
+    const { askOften, counted } = world("breaks", "answers");
+    expect(new Set(await askOften(4, true))).toEqual(new Set(["1"]));
+    expect(counted.length).toBeLessThanOrEqual(8);
+  });
+
+  test("goes to another instance as well when no answer comes for a second; the slow one is left", async () => {
+    const { ask, aborted, sent } = world("hangs", "answers");
+    const answers = await Promise.all(Array.from({ length: 6 }, () => ask(true)));
+    expect(new Set(answers)).toEqual(new Set(["1"]));
+    expect(sent.filter((id) => id === "0").length).toBe(aborted.filter((id) => id === "0").length);
+    expect(aborted).not.toContain("1");
+  });
+
+  test("is not repeated beyond its deadline, nor where nobody else is there", async () => {
+    const { ask, sent } = world("hangs");
+    expect(await ask(true, 2_300)).toContain("timed out");
+    expect(sent.length).toBe(1);
+  });
+
+  test("costs no more than a tenth in an outage, beside ten at its begin", async () => {
+    for (const behaviour of ["breaks", "hangs"] as const) {
+      const { ask, sent, counted } = world(behaviour, behaviour);
+      const count = 400;
+      await Promise.all(Array.from({ length: count }, () => ask(true, 1_300)));
+      expect(sent.length).toBeGreaterThan(count);
+      expect(sent.length).toBeLessThanOrEqual(count * 1.1 + 10);
+      expect(counted.length).toBe(sent.length);
+    }
+  });
+});
+
+test("an instance that hangs is out after three requests were lost to it", async () => {
+  const { ask, sent } = world("hangs", "answers");
+  // one after the other: nobody waits for the instance when the next one chooses
+  for (let i = 0; i < 12; i++) expect(await ask(true)).toBe("1");
+  expect(sent.filter((id) => id === "0").length).toBeLessThanOrEqual(3);
+});
+
+test("a caller without patience throws no instance out", async () => {
+  const { ask, sent, behaviours } = world("hangs", "answers");
+  for (let i = 0; i < 40; i++) await ask(false, 5);
+  behaviours[0] = "answers";
+  sent.length = 0;
+  for (let i = 0; i < 40; i++) await ask(false);
+  expect(sent).toContain("0");
+});
+
+test("what stands between two processes is taken off the answer", async () => {
+  const headers = { [drainingHeader]: "1", connection: "close", etag: '"1"' };
+  const registry = remoteRegistry({
+    discovery: { instances: () => [{ id: "0", url: "http://0" }] } as never,
+    dial: async () => new Response("ok", { headers }),
+  });
+  const answer = await registry.fetch("product")(new Request("http://any/"));
+  expect([...answer.headers.keys()].toSorted()).toEqual(["etag"]);
+});
+
+test("a service that hangs takes a bounded part of its callers, and the others none", async () => {
+  const { dial } = world("hangs");
+  const registry = remoteRegistry({
+    discovery: { instances: (service: string) => [{ id: "0", url: `http://${service}` }] } as never,
+    dial: async (instance, request) =>
+      instance.url === "http://product" ? dial(instance, request) : new Response("cart"),
+    inFlightMax: 3,
+  });
+  const patient = new AbortController();
+  const ask = (service: "product" | "cart") =>
+    registry.fetch(service)(new Request("http://any/", { signal: patient.signal }));
+  const waiting = Promise.allSettled([ask("product"), ask("product"), ask("product")]);
+  const refusal = await ask("product").catch((error) => error);
+  expect(hasReason(refusal, "OVERLOADED")).toBe(true);
+  expect(refusal.metadata.get("retry-after")).toBe("1");
+  expect(await (await ask("cart")).text()).toBe("cart");
+  patient.abort();
+  expect((await waiting).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+  const again = ask("product").catch((error) => error);
+  expect(hasReason(await again, "OVERLOADED")).toBe(false);
+});

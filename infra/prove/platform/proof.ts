@@ -1,0 +1,32 @@
+import type { ClusterMall, NodeService } from "../../cluster/mall";
+import type { Random } from "../../random";
+import type { Form, Result } from "../proof";
+import type { Tap } from "../tap";
+import type { Town } from "./deeds";
+import type { FrontDoor } from "./front-door";
+
+/** What a proof of the platform works with. */
+export interface PlatformContext {
+  form: Form;
+  /** The number for this form. */
+  size(counts: Record<Form, number>): number;
+  random: Random;
+  mall: ClusterMall;
+  door: FrontDoor;
+  town: Town;
+  /** In front of the services that the proof has named; counts what passes. */
+  tap: Tap;
+  log(line: string): void;
+}
+
+/** A claim about the mall as many processes, and the attack on it. */
+export interface PlatformProof {
+  id: number;
+  name: string;
+  /** Services whose processes stand behind the tap; to all others callers connect directly. */
+  tapped?: readonly NodeService[];
+  /** Environment of the processes beyond what all proofs have. */
+  env?: Record<string, string>;
+  /** Throws a Violation when the claim is wrong. */
+  run(context: PlatformContext): Promise<Result>;
+}
