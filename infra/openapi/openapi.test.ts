@@ -211,11 +211,11 @@ describe("an operation", () => {
       Object.keys(operation(id).responses)
         .filter((status) => status >= "3")
         .join(" ");
-    expect(statuses("ListProducts")).toBe("400 403 503 default");
-    expect(statuses("Register")).toBe("400 403 409 413 415 503 default");
-    expect(statuses("RemoveItem")).toBe("400 401 403 404 409 412 503 default");
-    expect(statuses("GetStock")).toBe("400 401 403 404 503 default");
-    expect(statuses("PlaceOrder")).toBe("400 401 402 403 404 409 413 415 422 503 default");
+    expect(statuses("ListProducts")).toBe("400 403 503 504 default");
+    expect(statuses("Register")).toBe("400 403 409 413 415 503 504 default");
+    expect(statuses("RemoveItem")).toBe("400 401 403 404 409 412 503 504 default");
+    expect(statuses("GetStock")).toBe("400 401 403 404 503 504 default");
+    expect(statuses("PlaceOrder")).toBe("400 401 402 403 404 409 413 415 422 503 504 default");
   });
 });
 
