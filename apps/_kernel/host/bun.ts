@@ -14,6 +14,7 @@ import { staticRegistry } from "../registry/http";
 import type { Registry } from "../registry/port";
 import { addressKey } from "../rpc/context";
 import { limits } from "../rpc/limits";
+import { jsonOptions } from "../rpc/server";
 import { type ServiceName, services } from "../topology";
 
 /** Answers a request that came over a connection from this address. */
@@ -93,6 +94,7 @@ export function serveGrpc(
   );
   const handler = connectNodeAdapter({
     routes,
+    jsonOptions,
     fallback: listener as never,
     contextValues: (request) => createContextValues().set(addressKey, request.socket.remoteAddress),
   });
