@@ -108,6 +108,11 @@ export const loginAttempts = auth.table(
     /** Length of the window. */
     seconds: integer("seconds").notNull(),
     times: timestamp("times", { withTimezone: true, precision: 3, mode: "date" }).array().notNull(),
+    /** Attempts whose password is being looked at. */
+    pending: timestamp("pending", { withTimezone: true, precision: 3, mode: "date" })
+      .array()
+      .notNull()
+      .default(sql`'{}'`),
     /** Of an account and an address: until when the address counts as the owner's. */
     trustedUntil: instant("trusted_until"),
     expiresAt: instant("expires_at").notNull(),

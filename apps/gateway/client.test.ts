@@ -47,7 +47,9 @@ test("a service is told the address of the connection, whatever the client says 
     const { headers, client } = await passedOn(path, "::ffff:192.0.2.1");
     expect(client).toEqual(["192.0.2.1", "Lynx/2.9"]);
     const tokens = serviceTokens(MALL_MASTER_KEY, "product", () => new Date());
-    expect(await tokens.callerOf(headers.get("x-service-token")!)).toBe("gateway");
+    expect(await tokens.callerOf(headers.get("x-service-token")!, "/mall.cart.v1.CartService/GetCart")).toBe(
+      "gateway",
+    );
   }
   expect((await passedOn("/v1/products")).client).toEqual([null, "Lynx/2.9"]);
 });
@@ -69,7 +71,9 @@ test("gRPC tells the same: the connection's address and the gateway's own token"
     "Lynx/2.9",
   ]);
   const tokens = serviceTokens(MALL_MASTER_KEY, "product", () => new Date());
-  expect(await tokens.callerOf(headers.get("x-service-token")!)).toBe("gateway");
+  expect(await tokens.callerOf(headers.get("x-service-token")!, "/mall.cart.v1.CartService/GetCart")).toBe(
+    "gateway",
+  );
 });
 
 test("what a provider sends is passed on without an address, claimed or true", async () => {

@@ -1,5 +1,5 @@
 import { remoteClient, setClient } from "@mall/kernel/identity/client";
-import type { ServiceTokens } from "@mall/kernel/identity/service-token";
+import { forwardScope, type ServiceTokens } from "@mall/kernel/identity/service-token";
 import type { ServiceName } from "@mall/kernel/topology";
 
 /** Headers by which the gateway tells a service whose request it passes on: its own token, the client's address and device. */
@@ -16,7 +16,7 @@ export type Introduce = (
 export const introductions =
   (tokens: ServiceTokens): Introduce =>
   async (service, given, address) => {
-    const header = new Headers({ "x-service-token": await tokens.tokenFor(service) });
+    const header = new Headers({ "x-service-token": await tokens.tokenFor(service, forwardScope) });
     setClient(header, remoteClient(address, given.get("user-agent")));
     return header;
   };

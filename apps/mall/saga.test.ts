@@ -9,7 +9,7 @@ import type { MallApp } from "@mall/kernel/app";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { faultInfo } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
-import { serviceTokens } from "@mall/kernel/identity/service-token";
+import { rpcScope, serviceTokens } from "@mall/kernel/identity/service-token";
 import { inProcessRegistry } from "@mall/kernel/registry/in-process";
 import type { Registry } from "@mall/kernel/registry/port";
 import { testDatabase } from "@mall/kernel/testing/database";
@@ -97,13 +97,19 @@ beforeAll(async () => {
     apps.set(name, app);
     registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
   }
-  const token = await serviceTokens(masterKey, "mall", clock).tokenFor("product");
+  const token = await serviceTokens(masterKey, "mall", clock).tokenFor(
+    "product",
+    rpcScope(ProductService.method.importProducts),
+  );
   const csv =
     "Handle,Title,Published,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Variant Price\nmug,Mug,true,MUG,shopify,1000,12.00";
   const products = client(ProductService, "product", { "x-service-token": token });
   await products.importProducts({ csv });
-  variantId = (await products.listProducts({})).products[0]!.variants[0]!.id;
-  const cartToken = await serviceTokens(masterKey, "mall", clock).tokenFor("cart");
+  variantId = (await client(ProductService, "product", {}).listProducts({})).products[0]!.variants[0]!.id;
+  const cartToken = await serviceTokens(masterKey, "mall", clock).tokenFor(
+    "cart",
+    rpcScope(CartService.method.createCoupon),
+  );
   await client(CartService, "cart", {
     "x-service-token": cartToken,
     "idempotency-key": "welcome",

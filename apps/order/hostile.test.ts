@@ -7,7 +7,7 @@ import { PaymentRefundedSchema } from "@mall/gen/mall/payment/v1/events_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { uuidOf } from "@mall/kernel/id";
-import { serviceTokens } from "@mall/kernel/identity/service-token";
+import { eventScope, serviceTokens } from "@mall/kernel/identity/service-token";
 import { pageToken } from "@mall/kernel/page-token";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
@@ -97,7 +97,7 @@ interface Refunded {
 /** Delivers that money of a payment went back. */
 async function deliver({ id = crypto.randomUUID(), ...refunded }: Refunded): Promise<number> {
   const masterKey = "test-master-key-test-master-key-0123456789";
-  const token = await serviceTokens(masterKey, "payment", mall.clock).tokenFor("order");
+  const token = await serviceTokens(masterKey, "payment", mall.clock).tokenFor("order", eventScope);
   const data = create(PaymentRefundedSchema, {
     ...refunded,
     ...{ refundId: mall.newId("ref"), amountMinor: refunded.refundedMinor, currency: "USD" },

@@ -7,7 +7,7 @@ import { PaymentRefundedSchema } from "@mall/gen/mall/payment/v1/events_pb";
 import { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { derivedSecrets } from "@mall/kernel/crypto/derive";
-import { serviceTokens } from "@mall/kernel/identity/service-token";
+import { eventScope, serviceTokens } from "@mall/kernel/identity/service-token";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { refusal } from "@mall/kernel/testing/refusal";
 import { createOrderService } from "./service";
@@ -386,7 +386,7 @@ describe("a paid order", () => {
       "test-master-key-test-master-key-0123456789",
       "payment",
       mall.clock,
-    ).tokenFor("order");
+    ).tokenFor("order", eventScope);
     const event = {
       ...{ specversion: "1.0", id, source: "/mall/payment", type: PaymentRefundedSchema.typeName },
       ...{ subject: data.paymentId, time: mall.clock().toISOString(), sequence: "1" },

@@ -3,6 +3,8 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { type Product, ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import { type Id, idOf, uuidOf } from "@mall/kernel/id";
+import { rpcScope } from "@mall/kernel/identity/service-token";
+import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { type CountedDb, counted } from "@mall/kernel/testing/counted";
 import { type As, type Harness, harness } from "@mall/kernel/testing/harness";
 import { createProductCommands, createProductService } from "./service";
@@ -77,7 +79,7 @@ function catalogueOf(mall: () => Harness) {
     },
     /** What the command line gets for a POST over HTTP, Connect or REST. */
     async post(path: string, body: string, extra: Record<string, string> = {}) {
-      const headers = await mall().headers({ service: "mall" });
+      const headers = await mall().headers({ service: "mall" }, scopeOf(path));
       for (const [name, value] of Object.entries({ "content-type": "application/json", ...extra }))
         headers.set(name, value);
       const request = new Request(`http://product${path}`, { method: "POST", headers, body });
@@ -87,6 +89,16 @@ function catalogueOf(mall: () => Harness) {
       return { status: response.status, headers: response.headers, text, json };
     },
   };
+}
+
+/** What a token has to be for that goes with a POST. */
+function scopeOf(path: string): string {
+  if (path.startsWith("/mall.")) return path;
+  const method = [...ProductService.methods, ...InventoryService.methods].find((each) => {
+    const rule = httpRuleOf(each);
+    return rule?.verb === "post" && new RegExp(`^${rule.pattern.replaceAll(/:\w+/g, "[^/]+")}$`).test(path);
+  });
+  return rpcScope(method!);
 }
 
 interface Reserving {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { UserService } from "@mall/gen/mall/user/v1/user_pb";
 import { uuidOf } from "@mall/kernel/id";
+import { eventScope } from "@mall/kernel/identity/service-token";
 import { dataKeysOf } from "@mall/kernel/personal/data-keys";
 import { personalData } from "@mall/kernel/personal/personal";
 import { type As, masterKey } from "@mall/kernel/testing/harness";
@@ -30,7 +31,7 @@ async function deliver(
     sequence = String(++messages),
   } = {},
 ) {
-  const headers = await mall.headers({ service: service as "auth" });
+  const headers = await mall.headers({ service: service as "auth" }, eventScope);
   const event = {
     specversion: "1.0",
     id,

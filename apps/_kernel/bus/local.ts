@@ -1,5 +1,5 @@
 import { eachBounded, within } from "../concurrency";
-import type { ServiceTokens } from "../identity/service-token";
+import { eventScope, type ServiceTokens } from "../identity/service-token";
 import type { Registry } from "../registry/port";
 import type { Delivery, EventBus, Failure } from "./port";
 
@@ -23,7 +23,7 @@ export function localBus(
       method: "POST",
       headers: {
         "content-type": "application/cloudevents+json",
-        "x-service-token": await tokens.tokenFor(consumer),
+        "x-service-token": await tokens.tokenFor(consumer, eventScope),
       },
       body: JSON.stringify(event),
       signal: AbortSignal.timeout(timeoutMs),

@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Hono } from "hono";
 import { fault } from "../fault";
-import type { ServiceTokens } from "../identity/service-token";
+import { eventScope, type ServiceTokens } from "../identity/service-token";
 import { problemResponse } from "../problem";
 import { readBody } from "../rpc/body";
 import { requestIdOf } from "../rpc/request-id";
@@ -23,7 +23,7 @@ export function localRoute(app: Hono, tokens: ServiceTokens, inbox: Pick<Inbox, 
     const token = c.req.header("x-service-token");
     if (!token)
       throw fault("unauthenticated", "UNAUTHENTICATED", "Events come from services of the mall only.");
-    const caller = await tokens.callerOf(token, "event");
+    const caller = await tokens.callerOf(token, eventScope);
     const event = parsed(await textOf(c.req.raw, eventBytesMax));
     if (isEvent(event) && serviceOfPackage(event.type) !== caller)
       throw fault("permission_denied", "FORBIDDEN", "This event is not yours.");

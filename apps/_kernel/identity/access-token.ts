@@ -18,6 +18,16 @@ interface Claims {
   exp: number;
 }
 
+const userForm = /^usr_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+/** Whether claims that are there have the kind that they must have; their times jose has looked at. */
+function areClaims(payload: object): payload is Claims {
+  const { sub, sid, roles, ver } = payload as Record<string, unknown>;
+  const isText = (value: unknown) => typeof value === "string";
+  const isList = Array.isArray(roles) && roles.every(isText);
+  return isText(sub) && userForm.test(sub as string) && isText(sid) && isList && Number.isInteger(ver);
+}
+
 const cacheMax = 10_000;
 
 /** Errors of jose that tell about the keys' source, not about the token. */
@@ -52,7 +62,8 @@ export function accessTokenVerifier(
         requiredClaims: ["sub", "sid", "roles", "ver", "exp", "iat", "jti"],
         currentDate: clock(),
       });
-      const { sub, sid, roles, ver, exp } = payload as unknown as Claims;
+      if (!areClaims(payload)) throw new errors.JWTInvalid("claims of another kind");
+      const { sub, sid, roles, ver, exp } = payload;
       const user = { id: sub, roles, sessionId: sid, tokenVersion: ver };
       if (verified.size >= cacheMax) verified.clear();
       verified.set(token, { user, expiresAtMs: exp * 1000 });

@@ -7,7 +7,7 @@ import { clientOf } from "../rpc/client";
 import { currentRequest, requestKey } from "../rpc/context";
 import { requestGate } from "../rpc/gate";
 import { remoteClient } from "./client";
-import { serviceTokens } from "./service-token";
+import { forwardScope, rpcScope, serviceTokens } from "./service-token";
 
 const master = "test-master-key-test-master-key-0123456789";
 const clock = () => new Date("2026-01-01T00:00:00Z");
@@ -44,18 +44,26 @@ async function admitted(headers: Record<string, string>) {
 }
 
 test("a client's address and device are believed beside a service token, and only there", async () => {
-  const token = await tokensOf("gateway").tokenFor("product");
+  const token = await tokensOf("gateway").tokenFor("product", forwardScope);
   expect((await admitted({ ...told, "x-service-token": token })).client).toEqual(client);
   expect((await admitted(told)).client).toEqual({});
   const forged = await serviceTokens("another master key of at least 32 chars", "gateway", clock).tokenFor(
     "product",
+    forwardScope,
   );
   await expect(admitted({ ...told, "x-service-token": forged })).rejects.toThrow("not valid");
 });
 
 test("the gateway is no actor: what it brings is its client's request", async () => {
   const actorBy = async (caller: "gateway" | "cart") =>
-    (await admitted({ "x-service-token": await tokensOf(caller).tokenFor("product") })).actor.service;
+    (
+      await admitted({
+        "x-service-token": await tokensOf(caller).tokenFor(
+          "product",
+          caller === "gateway" ? forwardScope : rpcScope(ProductService.method.listProducts),
+        ),
+      })
+    ).actor.service;
   expect(await actorBy("gateway")).toBeUndefined();
   expect(await actorBy("cart")).toBe("cart");
 });

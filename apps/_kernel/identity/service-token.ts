@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
 import { deriveKeys } from "../crypto/derive";
 import { fault } from "../fault";
@@ -28,15 +29,34 @@ async function keyPair(seed: Uint8Array) {
   return { signKey, verifyKey };
 }
 
-/** Short EdDSA JWTs (iss caller, aud callee, 60 s) by which services know each other; sent as X-Service-Token. */
+/** The scope of a token that delivers events. */
+export const eventScope = "/events";
+
+/** The scope of the gateway's token, with which it is nobody but tells of its client: the request names the RPC. */
+export const forwardScope = "forward";
+
+/** The scope of a token for one RPC: its path, as in `/mall.order.v1.OrderService/CreateOrder`. */
+export const rpcScope = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
+
+/**
+ * Short EdDSA JWTs (iss caller, aud callee, scope, 60 s) by which services know each other; sent as X-Service-Token. A
+ * token is good for one RPC, or for events.
+ */
 export interface ServiceTokens {
-  /** A token of this process for a callee; made anew when the last one is half used up. */
-  tokenFor(callee: ServiceName): Promise<string>;
+  /** A token of this process for a callee and a scope; made anew when the last one is half used up. */
+  tokenFor(callee: ServiceName, scope: string): Promise<string>;
   /**
-   * The caller that a token presented here names. Fault UNAUTHENTICATED: not ours, not for us, too old, or of a
-   * service that neither the call table nor, for events, a subscription lets reach us.
+   * The caller that a token names which is presented here for a scope. Fault UNAUTHENTICATED: not ours, not for us, for
+   * something else, too old, or of a service that neither the call table nor, for events, a subscription lets reach us.
    */
-  callerOf(token: string, reaching?: "call" | "event"): Promise<CallerName>;
+  callerOf(token: string, scope: string): Promise<CallerName>;
+}
+
+/** What a token said that was accepted before. */
+interface Accepted {
+  caller: CallerName;
+  scope: string;
+  expiresAtMs: number;
 }
 
 /** Event type → who listens to it. */
@@ -58,10 +78,13 @@ export function serviceTokens(
   clock: () => Date,
   listeners: Listeners = subscriptions,
 ): ServiceTokens {
-  const mayReach = (caller: CallerName, reaching: "call" | "event"): boolean =>
-    reaching === "event"
+  const mayReach = ({ caller, scope }: Pick<Accepted, "caller" | "scope">, wanted: string): boolean => {
+    if (scope === forwardScope) return caller === "gateway" && wanted !== eventScope;
+    if (scope !== wanted) return false;
+    return wanted === eventScope
       ? listensTo(listeners, self, caller)
       : self in services && mayCall(caller, self as ServiceName);
+  };
   const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>[]>();
   const keysOf = async (caller: CallerName) => {
     const seeds = () => deriveKeys(masterKey, `service-token/${caller}`);
@@ -69,30 +92,30 @@ export function serviceTokens(
     keys.set(caller, found);
     return found;
   };
-  const issued = new Map<ServiceName, { token: string; renewAtMs: number }>();
-  const accepted = new Map<string, { caller: CallerName; expiresAtMs: number }>();
+  const issued = new Map<string, { token: string; renewAtMs: number }>();
+  const accepted = new Map<string, Accepted>();
   const refuse = () => fault("unauthenticated", "UNAUTHENTICATED", "The service token is not valid.");
   return {
-    async tokenFor(callee) {
+    async tokenFor(callee, scope) {
       const nowMs = clock().getTime();
-      const last = issued.get(callee);
+      const last = issued.get(`${callee} ${scope}`);
       if (last && last.renewAtMs > nowMs) return last.token;
       const [newest] = await keysOf(self);
       const now = Math.floor(nowMs / 1000);
-      const token = await new SignJWT()
+      const token = await new SignJWT({ scope })
         .setProtectedHeader({ alg: "EdDSA", typ: "svc+jwt", kid: self })
         .setIssuer(self)
         .setAudience(callee)
         .setIssuedAt(now)
         .setExpirationTime(now + ttlSeconds)
         .sign(newest!.signKey);
-      issued.set(callee, { token, renewAtMs: nowMs + (ttlSeconds * 1000) / 2 });
+      issued.set(`${callee} ${scope}`, { token, renewAtMs: nowMs + (ttlSeconds * 1000) / 2 });
       return token;
     },
-    async callerOf(token, reaching = "call") {
+    async callerOf(token, wanted) {
       const nowMs = clock().getTime();
       const known = accepted.get(token);
-      if (known && known.expiresAtMs > nowMs && mayReach(known.caller, reaching)) return known.caller;
+      if (known && known.expiresAtMs > nowMs && mayReach(known, wanted)) return known.caller;
       try {
         const { kid } = decodeProtectedHeader(token);
         if (!kid || !(kid in calls)) throw refuse();
@@ -100,7 +123,7 @@ export function serviceTokens(
           algorithms: ["EdDSA"],
           typ: "svc+jwt",
           audience: self,
-          requiredClaims: ["iss", "exp"],
+          requiredClaims: ["iss", "exp", "scope"],
           currentDate: clock(),
         };
         const pairs = await keysOf(kid as CallerName);
@@ -108,10 +131,11 @@ export function serviceTokens(
           pairs.map(({ verifyKey }) => jwtVerify(token, verifyKey, options)),
         );
         const caller = payload.iss as CallerName;
+        const scope = payload.scope as string;
         // iss must be the key's own name, or one service could speak for another
-        if (caller !== protectedHeader.kid || !mayReach(caller, reaching)) throw refuse();
+        if (caller !== protectedHeader.kid || !mayReach({ caller, scope }, wanted)) throw refuse();
         if (accepted.size > 1000) accepted.clear();
-        accepted.set(token, { caller, expiresAtMs: payload.exp! * 1000 });
+        accepted.set(token, { caller, scope, expiresAtMs: payload.exp! * 1000 });
         return caller;
       } catch {
         throw refuse();

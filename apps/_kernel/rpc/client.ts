@@ -1,9 +1,9 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { fault, faultInfo } from "../fault";
 import { setClient } from "../identity/client";
-import type { ServiceTokens } from "../identity/service-token";
+import { rpcScope, type ServiceTokens } from "../identity/service-token";
 import type { Registry } from "../registry/port";
 import { type ServiceName, serviceOfPackage } from "../topology";
 import { currentRequest } from "./context";
@@ -14,10 +14,11 @@ const timeoutMsDefault = 10_000;
 async function callHeaders(
   tokens: ServiceTokens,
   callee: ServiceName,
+  method: DescMethod,
   given: HeadersInit | undefined,
 ): Promise<Headers> {
   const header = new Headers(given);
-  header.set("x-service-token", await tokens.tokenFor(callee));
+  header.set("x-service-token", await tokens.tokenFor(callee, rpcScope(method)));
   const request = currentRequest.getStore();
   if (!request) return header;
   header.set("x-request-id", request.requestId);
@@ -68,7 +69,7 @@ export function clientOf<S extends DescService>(
       const remainingMs =
         deadlineMs === undefined ? timeoutMsDefault : Math.max(1, deadlineMs - clock().getTime());
       try {
-        const headers = await callHeaders(tokens, callee, header);
+        const headers = await callHeaders(tokens, callee, method, header);
         return await base.unary(
           method,
           signal,

@@ -5,7 +5,7 @@ import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
 import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { Actor } from "../identity/actor";
-import { serviceTokens } from "../identity/service-token";
+import { rpcScope, serviceTokens } from "../identity/service-token";
 import { type Policy, policyCopy } from "../policy/policy";
 import { reasonOf } from "../testing/refusal";
 import { requestKey } from "./context";
@@ -51,8 +51,8 @@ async function pass(method: DescMethod, headers: Record<string, string>, policy?
   return context.values.get(requestKey).actor;
 }
 
-const fromCheckout = async () => ({
-  "x-service-token": await serviceTokens(master, "checkout", clock).tokenFor("product"),
+const fromCheckout = async (method: DescMethod) => ({
+  "x-service-token": await serviceTokens(master, "checkout", clock).tokenFor("product", rpcScope(method)),
 });
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
@@ -67,7 +67,7 @@ describe("without a policy, which auth never told", () => {
   });
 
   test("services go on with each other", async () => {
-    expect(await reasonOf(pass(reserveStock, await fromCheckout()))).toBe("");
+    expect(await reasonOf(pass(reserveStock, await fromCheckout(reserveStock)))).toBe("");
   });
 });
 
@@ -77,7 +77,7 @@ describe("with a policy", () => {
   test("a blocked user is refused where the request enters, and not on its way from service to service", async () => {
     expect(await reasonOf(pass(listProducts, bearer("token"), blocked))).toBe("USER_BLOCKED");
     expect(await reasonOf(pass(listProducts, bearer("mk_key"), blocked))).toBe("USER_BLOCKED");
-    const inside = { ...(await fromCheckout()), ...bearer("token") };
+    const inside = { ...(await fromCheckout(listProducts)), ...bearer("token") };
     expect(await reasonOf(pass(listProducts, inside, blocked))).toBe("");
   });
 

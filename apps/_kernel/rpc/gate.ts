@@ -6,7 +6,7 @@ import type { VerifyAccessToken } from "../identity/access-token";
 import type { Actor } from "../identity/actor";
 import { isApiKey, type VerifyApiKey } from "../identity/api-key";
 import { clientIn, type RemoteClient } from "../identity/client";
-import type { ServiceTokens } from "../identity/service-token";
+import { rpcScope, type ServiceTokens } from "../identity/service-token";
 import type { PolicySource } from "../policy/source";
 import { currentRequest, type RequestContext, requestKey, responseKey } from "./context";
 import { checkIdentity, enforcePolicy, isPublicRead, policyUnknown } from "./policy";
@@ -27,7 +27,11 @@ export interface GateDeps {
  * Who calls, and from where. The gateway speaks for its client only: its token makes the headers about the client
  * believed, and it is no actor itself.
  */
-async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor; client: RemoteClient }> {
+async function callerOf(
+  deps: GateDeps,
+  method: DescMethod,
+  header: Headers,
+): Promise<{ actor: Actor; client: RemoteClient }> {
   const authorization = header.get("authorization");
   const serviceToken = header.get("x-service-token");
   const bearer = authorization === null ? undefined : /^Bearer +([^ ]+)$/i.exec(authorization)?.[1];
@@ -36,7 +40,9 @@ async function callerOf(deps: GateDeps, header: Headers): Promise<{ actor: Actor
   }
   const apiKey = bearer && isApiKey(bearer) ? await deps.verifyApiKey(bearer) : undefined;
   const user = bearer && !apiKey ? await deps.verifyAccessToken(bearer) : undefined;
-  const service = serviceToken ? await deps.serviceTokens.callerOf(serviceToken) : undefined;
+  const service = serviceToken
+    ? await deps.serviceTokens.callerOf(serviceToken, rpcScope(method))
+    : undefined;
   const actor = {
     user,
     apiKey,
@@ -79,7 +85,7 @@ export const requestGate =
   async (context: HandlerContext): Promise<void> => {
     const header = context.requestHeader;
     context.values.set(responseKey, context);
-    const { actor, client } = await callerOf(deps, header);
+    const { actor, client } = await callerOf(deps, context.method, header);
     const remainingMs = context.timeoutMs();
     const request: RequestContext = {
       actor,

@@ -9,7 +9,7 @@ import type { EnvSource } from "../env";
 import { idGenerator } from "../id";
 import { accessTokenAudience, accessTokenIssuer } from "../identity/access-token";
 import { type RemoteClient, setClient } from "../identity/client";
-import { serviceTokens } from "../identity/service-token";
+import { forwardScope, rpcScope, serviceTokens } from "../identity/service-token";
 import { inProcessRegistry } from "../registry/in-process";
 import { type CallerName, type ServiceName, serviceNames } from "../topology";
 import { testDatabase } from "./database";
@@ -45,8 +45,8 @@ export interface Harness {
   newId: ReturnType<typeof idGenerator>;
   /** A client of the service through its gate and interceptors. */
   client<S extends DescService>(desc: S, as?: As): Client<S>;
-  /** Headers of a caller, for requests to app.fetch. */
-  headers(as: As): Promise<Headers>;
+  /** Headers of a caller, for requests to app.fetch; a service has to say what its token is for. */
+  headers(as: As, scope?: string): Promise<Headers>;
   /** Events of the service's audit log, newest first. */
   audit(filter?: Partial<AuditFilter>): Promise<AuditEvent[]>;
   stop(): Promise<void>;
@@ -105,11 +105,12 @@ export async function harness(
   const app = create({ env, db, registry, clock, background: () => {} });
   await app.start();
   registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
-  const headers = async (as: As) => {
+  const headers = async (as: As, scope = forwardScope) => {
     const header = new Headers();
     if (as.user) header.set("authorization", `Bearer ${await auth.token(as.user)}`);
     const service = as.service ?? (as.client ? "gateway" : undefined);
-    if (service) header.set("x-service-token", await serviceTokens(masterKey, service, clock).tokenFor(name));
+    if (service)
+      header.set("x-service-token", await serviceTokens(masterKey, service, clock).tokenFor(name, scope));
     setClient(header, as.client ?? {});
     if (as.cartSecret) header.set("x-cart-secret", as.cartSecret);
     if (as.orderSecret) header.set("x-order-secret", as.orderSecret);
@@ -126,7 +127,7 @@ export async function harness(
       createClient(desc, {
         stream: app.rpc.transport.stream,
         unary: async (method, signal, timeoutMs, header, input, values) => {
-          const merged = await headers(as);
+          const merged = await headers(as, as.service && rpcScope(method));
           new Headers(header).forEach((value, key) => void merged.set(key, value));
           return app.rpc.transport.unary(method, signal, timeoutMs, merged, input, values);
         },

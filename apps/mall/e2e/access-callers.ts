@@ -78,8 +78,8 @@ export async function newCallers() {
 }
 
 /** The token by which a service knows its caller. */
-export const serviceToken = (caller: CallerName, callee: ServiceName): Promise<string> =>
-  serviceTokens(MALL_MASTER_KEY, caller, () => new Date()).tokenFor(callee);
+export const serviceToken = (caller: CallerName, callee: ServiceName, scope: string): Promise<string> =>
+  serviceTokens(MALL_MASTER_KEY, caller, () => new Date()).tokenFor(callee, scope);
 
 /** Sends requests to services past the gateway, as another service would. */
 export interface Inside {
@@ -100,7 +100,7 @@ export async function inside(): Promise<Inside> {
     built ? built.apps.find(({ name }) => name === service)!.fetch : (request) => fetch(request);
   return {
     async send(service, caller, path, body) {
-      const token = await serviceToken(caller, service);
+      const token = await serviceToken(caller, service, path);
       const headers = { "content-type": "application/json", "x-service-token": token };
       const origin = services?.[service] ?? `http://${service}`;
       return fetchOf(service)(new Request(`${origin}${path}`, { method: "POST", headers, body }));

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type DescMethod, fromBinary, type JsonObject } from "@bufbuild/protobuf";
 import { contract } from "@mall/gateway/routes";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
+import { rpcScope } from "@mall/kernel/identity/service-token";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { type CallerName, calls, serviceOfPackage } from "@mall/kernel/topology";
 import { type Inside, inside, newCallers, serviceToken } from "./access-callers";
@@ -170,7 +171,7 @@ describe(`every operation (${hostKind})`, () => {
       const [service = "mall"] = expectedOf(method).services ?? [];
       return {
         headers: {
-          "x-service-token": await serviceToken(service, serviceOf(method)),
+          "x-service-token": await serviceToken(service, serviceOf(method), rpcScope(method)),
           "x-user-id": unknownId("usr"),
           "x-user-roles": "admin",
         },

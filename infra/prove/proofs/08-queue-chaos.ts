@@ -1,6 +1,7 @@
 import type { CloudEvent } from "@mall/kernel/bus/outbox";
 import { eachBounded } from "@mall/kernel/concurrency";
 import { idOf, uuidOf } from "@mall/kernel/id";
+import { eventScope } from "@mall/kernel/identity/service-token";
 import type { ServiceName } from "@mall/kernel/topology";
 import type { Random } from "../../random";
 import { root } from "../../repository";
@@ -103,7 +104,7 @@ async function replay(context: Context, messages: readonly Message[], dice: Rand
       method: "POST",
       headers: {
         "content-type": "application/cloudevents+json",
-        "x-service-token": await tokens.get(from as "auth")!.tokenFor(to),
+        "x-service-token": await tokens.get(from as "auth")!.tokenFor(to, eventScope),
       },
       body: JSON.stringify(event),
     });
