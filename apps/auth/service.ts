@@ -9,6 +9,7 @@ import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
+import { findUser } from "./application/find-user";
 import { getPolicy } from "./application/get-policy";
 import { listSigningKeys, type ShownKey } from "./application/list-signing-keys";
 import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
@@ -111,6 +112,8 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
 export interface AuthCommands {
   /** Creates or promotes an administrator; the password is the new account's, absent for one that existed. */
   createAdmin(email: string): Promise<{ password?: string }>;
+  /** Who has an address. */
+  findUser(email: string): Promise<Id<"usr"> | undefined>;
   rotateSigningKeys(): Promise<Rotation>;
   listSigningKeys(): Promise<ShownKey[]>;
 }
@@ -120,6 +123,7 @@ export function createAuthCommands(resources: Resources, passwords: Passwords): 
   const { kernel, deps } = compose(resources, passwords);
   return {
     createAdmin: createAdmin({ ...deps, db: resources.db }),
+    findUser: findUser(deps),
     rotateSigningKeys: rotateSigningKeys({ ...deps, sealKeys: kernel.seal("signing-keys") }),
     listSigningKeys: listSigningKeys(deps),
   };
