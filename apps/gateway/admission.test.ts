@@ -110,7 +110,7 @@ describe("an address", () => {
   });
 
   test("has 10 a second in production, and no limit elsewhere or with 0", async () => {
-    const key = { MALL_MASTER_KEY: "test-master-key-test-master-key-0123456789" };
+    const key = { MALL_MASTER_KEY: "f3X9qLmZ7vT2wRk8YbN4sHc6JdPa5EgU" };
     const policy = async (env: Record<string, string>) =>
       (await gateway(env).ask("/v1/products")).headers.get("ratelimit-policy");
     expect(await policy({ MALL_ENV: "production", ...key })).toBe('"address";q=20;w=2');

@@ -4,9 +4,9 @@ import { within } from "@mall/kernel/concurrency";
 import { fault } from "@mall/kernel/fault";
 import type { VerifyAccessToken } from "@mall/kernel/identity/access-token";
 import { isApiKey } from "@mall/kernel/identity/api-key";
+import { networkOf } from "@mall/kernel/identity/network";
 import { limiterWaitMs } from "@mall/kernel/ratelimit/guarded";
 import type { Limit, RateLimiter, Verdict } from "@mall/kernel/ratelimit/port";
-import { networkOfClient } from "./client-address";
 import type { RateClassName } from "./routes";
 
 /** What a request counts as beside a request of its client; "provider" is what sends webhooks and events. */
@@ -96,7 +96,7 @@ export function admission({ limiter, limits, verifyAccessToken, hashKey }: Admis
   }
 
   async function countsOf(header: Headers, address: string | undefined, kind: Kind): Promise<Count[]> {
-    const from = hashed("address", networkOfClient(address));
+    const from = hashed("address", networkOf(address ?? "unknown"));
     if (kind === "provider") return [{ limit: limits.provider, key: from }];
     const user = await signer(header);
     const strict = limits.ofClass[kind];

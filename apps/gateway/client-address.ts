@@ -56,10 +56,3 @@ export function clientAddresses(setting: string): ClientAddressOf {
     return client.toString();
   };
 }
-
-/** What requests of one client are counted by: the address, of IPv6 the /64, of which one client has all. */
-export function networkOfClient(address: string | undefined): string {
-  const client = address === undefined ? undefined : parsed(address);
-  if (!client) return "unknown";
-  return client.kind() === "ipv4" ? client.toString() : `${client.toByteArray().slice(0, 8)}/64`;
-}

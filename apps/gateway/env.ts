@@ -1,4 +1,4 @@
-import { baseEnv } from "@mall/kernel/env";
+import { baseEnv, secretText } from "@mall/kernel/env";
 import * as z from "zod";
 
 /** Environment of the gateway. */
@@ -35,10 +35,7 @@ export const gatewayEnv = baseEnv.extend({
     .url()
     .optional()
     .describe("Upstash Redis, or a Redis behind its REST protocol, that all instances count requests in."),
-  UPSTASH_REDIS_REST_TOKEN: z
-    .string()
-    .default("")
-    .describe("Token of UPSTASH_REDIS_REST_URL, which needs it."),
+  UPSTASH_REDIS_REST_TOKEN: secretText(16, "Token of UPSTASH_REDIS_REST_URL, which needs it."),
 });
 
 export type GatewayEnv = z.infer<typeof gatewayEnv>;

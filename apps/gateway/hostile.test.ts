@@ -182,7 +182,7 @@ describe("a browser is told", () => {
     const request = new Request("http://mall/v1/products", { method, headers });
     return (await gatewayOf(env).fetch(request)).headers;
   };
-  const production = { MALL_ENV: "production", MALL_MASTER_KEY: "k".repeat(32) };
+  const production = { MALL_ENV: "production", MALL_MASTER_KEY: "f3X9qLmZ7vT2wRk8YbN4sHc6JdPa5EgU" };
 
   test("that it may call from the listed origins and no other, without its own credentials", async () => {
     const listed = { ...production, CORS_ORIGINS: "https://shop.example, https://admin.example" };

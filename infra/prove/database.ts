@@ -90,10 +90,10 @@ function killAll(pids: readonly number[]): void {
 }
 
 /** The embedded PostgreSQL in a data folder of this run's own; a crash is kill -9 of all its processes. */
-async function embedded(): Promise<CrashablePostgres> {
+async function embedded(fsync: boolean): Promise<CrashablePostgres> {
   const dataDir = join(tmpdir(), `mall-prove-${process.pid}`);
   const [port] = await stablePorts(1);
-  const start = () => startEmbeddedPostgres({ dataDir, port });
+  const start = () => startEmbeddedPostgres({ dataDir, port, fsync });
   let server: EmbeddedPostgres = await start();
   await recreate(server.url);
   return {
@@ -114,6 +114,9 @@ async function embedded(): Promise<CrashablePostgres> {
   };
 }
 
-/** PostgreSQL for a run: a database of its own on DATABASE_URL's server, else an embedded one. */
-export const startPostgres = (): Promise<CrashablePostgres> =>
-  process.env.DATABASE_URL ? foreign(process.env.DATABASE_URL) : embedded();
+/**
+ * PostgreSQL for a run: a database of its own on DATABASE_URL's server, else an embedded one. Without `fsync` for a run
+ * that never crashes it.
+ */
+export const startPostgres = ({ fsync = true } = {}): Promise<CrashablePostgres> =>
+  process.env.DATABASE_URL ? foreign(process.env.DATABASE_URL) : embedded(fsync);

@@ -104,6 +104,37 @@ describe("work for a caller who goes away", () => {
   });
 });
 
+test("nobody gets the answer of another one, however many of those that share connections are cancelled", async () => {
+  const narrow = openDb({ url: database.url, max: 2, applicationName: "narrow" });
+  const echo = sqlStatement<{ n: number }, { n: number }>(
+    (p) => sql`select ${p.n}::int as n from pg_sleep(0.002)`,
+  );
+  const outcomes = { right: 0, cancelled: 0 };
+  const asked = async (n: number) => {
+    const caller = new AbortController();
+    const work = cancellable(caller.signal, write, async () =>
+      n % 5 === 0 ? narrow.tx((tx) => echo(tx, { n })) : echo(narrow, { n }),
+    );
+    if (n % 3 === 0) setTimeout(() => caller.abort(), n % 40);
+    try {
+      expect(await work).toEqual([{ n }] as never);
+      outcomes.right++;
+    } catch (error) {
+      expect([n % 3, databaseCode(error)]).toEqual([0, "57014"]);
+      outcomes.cancelled++;
+    }
+  };
+  try {
+    for (let round = 0; round < 10; round++)
+      await Promise.all(Array.from({ length: 120 }, (_, i) => asked(round * 120 + i)));
+    expect(outcomes.right + outcomes.cancelled).toBe(1_200);
+    expect(outcomes.cancelled).toBeGreaterThan(0);
+    expect(await echo(narrow, { n: -1 })).toEqual([{ n: -1 }] as never);
+  } finally {
+    await narrow.close();
+  }
+});
+
 describe("a statement that was cancelled in the place of another one", () => {
   const slow = sqlStatement<{ note: string }, { note: string }>(
     (p) => sql`insert into public.notes select ${p.note}::text from pg_sleep(0.5) returning note`,

@@ -12,7 +12,21 @@ interface Work {
 
 /** A query of postgres.js. */
 interface Cancellable extends PromiseLike<unknown> {
+  /** Whether the server works on it now. */
+  readonly active?: boolean;
   cancel(): unknown;
+}
+
+const lookAgainMs = 10;
+
+/**
+ * Cancels a query as soon as the server works on it. Not before: of one that stands behind others on its connection the
+ * driver would forget that an answer comes, and take it for the answer to the next one.
+ */
+function cancelInTurn(query: Cancellable, isRunning: () => boolean): void {
+  if (!isRunning()) return;
+  if (query.active) Promise.resolve(query.cancel()).catch(() => {});
+  else setTimeout(cancelInTurn, lookAgainMs, query, isRunning);
 }
 
 const currentWork = new AsyncLocalStorage<Work | undefined>();
@@ -29,7 +43,7 @@ export async function cancellable<T>(
 ): Promise<T> {
   const work: Work = { signal, refusesNext, running: new Set(), isOver: false };
   const cancel = () => {
-    for (const query of work.running) Promise.resolve(query.cancel()).catch(() => {});
+    for (const query of work.running) cancelInTurn(query, () => work.running.has(query));
   };
   signal.addEventListener("abort", cancel, { once: true });
   try {

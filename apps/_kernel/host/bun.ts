@@ -17,6 +17,7 @@ import { remoteRegistry } from "../registry/remote";
 import { discoveryOf, ownInstance } from "../registry/settings";
 import { addressKey } from "../rpc/context";
 import { limits } from "../rpc/limits";
+import { jsonOptions } from "../rpc/server";
 import { type ServiceName, services } from "../topology";
 import { drainable, endGently, type Fetch } from "./drain";
 
@@ -98,6 +99,7 @@ export function serveGrpc(
   );
   const handler = connectNodeAdapter({
     routes,
+    jsonOptions,
     fallback: listener as never,
     contextValues: (request) => createContextValues().set(addressKey, request.socket.remoteAddress),
   });

@@ -11,6 +11,8 @@ export interface PlatformContext {
   /** The number for this form. */
   size(counts: Record<Form, number>): number;
   random: Random;
+  /** Customers a second; some send several requests. */
+  pace: number;
   mall: ClusterMall;
   door: FrontDoor;
   town: Town;

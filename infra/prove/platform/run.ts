@@ -20,7 +20,8 @@ import { frontDoor } from "./front-door";
 import type { PlatformContext, PlatformProof } from "./proof";
 import { platformProofs } from "./proofs/all";
 
-const usage = `usage: bun run prove platform [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--registry static]`;
+const usage = `usage: bun run prove platform [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--registry static] [--pace <number>]
+  --pace   customers a second, 50 when absent: a machine that is busy with something else serves fewer`;
 
 interface Options {
   form: Form;
@@ -28,6 +29,8 @@ interface Options {
   only: readonly number[];
   /** By addresses although there is a Redis. */
   isStatic: boolean;
+  /** Deeds a second. */
+  pace: number;
 }
 
 function readOptions(args: readonly string[]): Options {
@@ -39,10 +42,12 @@ function readOptions(args: readonly string[]): Options {
       only: { type: "string" },
       seed: { type: "string" },
       registry: { type: "string" },
+      pace: { type: "string", default: "50" },
     },
   });
   return {
     form: values.full ? "full" : values.short ? "short" : "default",
+    pace: Number(values.pace),
     isStatic: values.registry === "static",
     seed: values.seed ?? crypto.randomUUID().slice(0, 8),
     only: values.only ? values.only.split(",").map(Number) : platformProofs.map(({ id }) => id),
@@ -76,7 +81,7 @@ async function doorsOf(tap: Tap, { tapped = [] }: PlatformProof) {
 const crashesOf = (mall: ClusterMall): number => mall.nodes.reduce((sum, { crashes }) => sum + crashes, 0);
 
 /** Runs one proof on a mall of its own and an empty database. */
-async function prove(proof: PlatformProof, ground: Ground, { form, seed }: Options): Promise<Outcome> {
+async function prove(proof: PlatformProof, ground: Ground, { form, seed, pace }: Options): Promise<Outcome> {
   const { database, redisUrl, logFolder } = ground;
   const startedMs = performance.now();
   const seconds = () => (performance.now() - startedMs) / 1000;
@@ -106,7 +111,7 @@ async function prove(proof: PlatformProof, ground: Ground, { form, seed }: Optio
     ends.push(() => door.stop());
     const town = await settle(door, goods, random.fork("town"));
     const context: PlatformContext = {
-      ...{ form, random, mall, door, town, tap, log, size: (counts) => counts[form] },
+      ...{ form, pace, random, mall, door, town, tap, log, size: (counts) => counts[form] },
     };
     log("the mall is ready");
     const result = await proof.run(context);
@@ -140,7 +145,7 @@ export async function provePlatform(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   console.log(`platform, ${options.form} form, seed ${options.seed}`);
   const redis = await registryServer(options);
-  const database = await startPostgres();
+  const database = await startPostgres({ fsync: false });
   const logFolder = mkdtempSync(join(tmpdir(), "mall-platform-logs-"));
   const stop = async () => {
     await database.stop();

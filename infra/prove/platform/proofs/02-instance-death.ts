@@ -4,7 +4,6 @@ import { shopping } from "../deeds";
 import { percentile, type Sample, startLoad } from "../load";
 import type { PlatformContext, PlatformProof } from "../proof";
 
-const perSecond = 50;
 const deadlineMs = 10_000;
 const downMs = 4_000;
 /** After this nobody may notice that an instance has gone. */
@@ -28,9 +27,15 @@ function unexcused(samples: readonly Sample[], kills: readonly Kill[]): Sample[]
   );
 }
 
-async function run({ mall, door, town, random, log, size }: PlatformContext): Promise<Result> {
+async function run({ mall, door, town, random, log, size, pace }: PlatformContext): Promise<Result> {
   const rounds = size({ short: 1, default: 1, full: 3 });
-  const load = startLoad({ door, perSecond, deeds: shopping(town), random: random.fork("load"), deadlineMs });
+  const load = startLoad({
+    door,
+    perSecond: pace,
+    deeds: shopping(town),
+    random: random.fork("load"),
+    deadlineMs,
+  });
   const kills: Kill[] = [];
   const services = [...new Set(mall.nodes.map(({ service }) => service))];
   for (let round = 0; round < rounds; round++) {

@@ -4,7 +4,6 @@ import { browsing, carting } from "../deeds";
 import { failuresOf, percentile, type Sample, startLoad } from "../load";
 import type { PlatformContext, PlatformProof } from "../proof";
 
-const perSecond = 50;
 const deadlineMs = 3_000;
 /** What the way from the mall to its customer may add to a deadline. */
 const wayMs = 500;
@@ -38,12 +37,12 @@ function mustBeInTime(samples: readonly Sample[], title: string): void {
 
 /** Stops the processes for a while under load. Returns what came of it. */
 async function hang({ service, processes, isSpare }: Stop, context: PlatformContext, seconds: number) {
-  const { mall, door, town, random, tap } = context;
+  const { mall, door, town, random, tap, pace } = context;
   const title = `${processes} of 2 ${service} processes stopped`;
   const nodes = mall.nodesOf(service).slice(0, processes);
   const before = tap.counts[service] ?? 0;
   const deeds = [browsing(town), carting(town)];
-  const load = startLoad({ door, perSecond, deeds, random: random.fork(title), deadlineMs });
+  const load = startLoad({ door, perSecond: pace, deeds, random: random.fork(title), deadlineMs });
   for (const node of nodes) node.pause();
   try {
     await Bun.sleep(seconds * 1000);
