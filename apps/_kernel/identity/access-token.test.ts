@@ -38,7 +38,7 @@ const verifier = () =>
   accessTokenVerifier(async () => {
     fetches++;
     return answer();
-  }, clock);
+  }, clock).verify;
 
 const nowSeconds = () => Math.floor(clock().getTime() / 1000);
 

@@ -84,12 +84,12 @@ export function browsing({ productIds, random }: Town): Deed {
       `/v1/products/${random.pick(productIds)}`,
       "/v1/products?pageSize=10&sort=price",
     ]);
-  return { name: "browse", share: 50, run: async (send) => void (await send("GET", paths())) };
+  return { name: "browse", share: 50, requests: 1, run: async (send) => void (await send("GET", paths())) };
 }
 
 /** A cart with one thing in it. */
 export const carting = (town: Town): Deed => ({
-  ...{ name: "cart", share: 20 },
+  ...{ name: "cart", share: 20, requests: 2 },
   run: async (send) => void (await fill(send, town)),
 });
 
@@ -103,11 +103,11 @@ export function shopping(town: Town): readonly Deed[] {
   return [
     browsing(town),
     carting(town),
-    { name: "profile", share: 10, run: asSomebody("/v1/me") },
-    { name: "orders", share: 10, run: asSomebody("/v1/orders") },
-    { name: "buy", share: 6, run: (send) => buy(send, town) },
+    { name: "profile", share: 10, requests: 1, run: asSomebody("/v1/me") },
+    { name: "orders", share: 10, requests: 1, run: asSomebody("/v1/orders") },
+    { name: "buy", share: 6, requests: 3, run: (send) => buy(send, town) },
     {
-      ...{ name: "sign in", share: 2 },
+      ...{ name: "sign in", share: 2, requests: 1 },
       async run(send) {
         const { email } = random.pick(customers);
         await send("POST", "/v1/auth/login", { body: { email, password } });

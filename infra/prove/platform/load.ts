@@ -26,6 +26,8 @@ export type Send = <T = unknown>(method: string, path: string, options?: SendOpt
 export interface Deed {
   name: string;
   share: number;
+  /** How many requests it is. */
+  requests: number;
   run(send: Send): Promise<void>;
 }
 
@@ -41,7 +43,7 @@ export interface Load {
 
 export interface LoadOptions {
   door: FrontDoor;
-  /** Deeds begun a second, at even intervals. */
+  /** Requests a second, in deeds that begin at even intervals. */
   perSecond: number;
   deeds: readonly Deed[];
   random: Random;
@@ -105,10 +107,12 @@ export function startLoad(options: LoadOptions): Load {
       .finally(() => going.delete(work));
     going.add(work);
   };
+  const sum = (of: (deed: Deed) => number) => deeds.reduce((total, deed) => total + of(deed), 0);
+  const deedsPerSecond = (perSecond * sum(({ share }) => share)) / sum((deed) => deed.share * deed.requests);
   const startedMs = performance.now();
   let begun = 0;
   const timer = setInterval(() => {
-    const due = ((performance.now() - startedMs) / 1000) * perSecond;
+    const due = ((performance.now() - startedMs) / 1000) * deedsPerSecond;
     for (; begun < due; begun++) begin();
   }, 5);
   return {
