@@ -15,8 +15,8 @@ export interface Sample {
 export interface SendOptions {
   headers?: Record<string, string>;
   body?: unknown;
-  /** Status of success, 200 when absent. */
-  expected?: number;
+  /** Statuses of success, 200 when absent. */
+  expected?: readonly number[];
 }
 
 /** One request; rejects with Refused when it is not answered as it should be. */
@@ -64,7 +64,7 @@ const placeless = (path: string): string => path.replace(/[a-z]+_[0-9a-z]{26}/g,
 
 /** Sends requests of one deed and notes what became of them. */
 function sender({ door, deadlineMs }: LoadOptions, deed: string, note: (sample: Sample) => void): Send {
-  return async (method, path, { headers, body, expected = 200 } = {}) => {
+  return async (method, path, { headers, body, expected = [200] } = {}) => {
     const sentMs = performance.now();
     const what = `${deed}: ${method} ${placeless(path)}`;
     const end = (failure?: string) =>
@@ -79,7 +79,7 @@ function sender({ door, deadlineMs }: LoadOptions, deed: string, note: (sample: 
         signal: AbortSignal.timeout(2 * deadlineMs),
       });
       const text = await response.text();
-      if (response.status === expected) {
+      if (expected.includes(response.status)) {
         end();
         return JSON.parse(text);
       }
