@@ -316,10 +316,11 @@ function gateSources({ client, clock, log, settings, resources }: Kernel, own: A
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
 export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const { resources, log } = kernel;
-  const verifyAccessToken = accessTokenVerifier(
-    (request) => resources.registry.fetch("auth")(request),
-    kernel.clock,
-  );
+  const verifyAccessToken = accessTokenVerifier({
+    fetchAuth: (request) => resources.registry.fetch("auth")(request),
+    clock: kernel.clock,
+    background: resources.background,
+  });
   const sources = gateSources(kernel, parts.sources);
   const rpc = createRpcServer({
     implementations: parts.implementations,

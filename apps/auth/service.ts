@@ -48,7 +48,11 @@ function compose(resources: Resources, passwords: Passwords) {
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     mailer: mailerOf(env),
-    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock),
+    verifyAccessToken: accessTokenVerifier({
+      fetchAuth: (request) => resources.registry.fetch("auth")(request),
+      clock,
+      background: resources.background,
+    }),
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
