@@ -40,6 +40,10 @@ export const accounts = auth.table(
     emailVerifiedAt: instant("email_verified_at"),
     /** Set when the person was forgotten: address and name are gone, no password matches. */
     erasedAt: instant("erased_at"),
+    /** Set while the user may not sign in. */
+    bannedAt: instant("banned_at"),
+    /** A word of the operators, while the user is banned. */
+    banReason: text("ban_reason"),
   },
   (t) => [
     uniqueIndex("accounts_email").on(t.email),
@@ -52,7 +56,9 @@ export const accounts = auth.table(
       "accounts_email_form",
       sql`${t.email} ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(${t.email}) <= 254`,
     ),
+    index("accounts_admins").on(t.id).where(sql`'admin' = any(${t.roles})`),
     check("accounts_roles", sql`cardinality(${t.roles}) > 0`),
+    check("accounts_ban", sql`(${t.bannedAt} is null) = (${t.banReason} is null)`),
     check("accounts_token_version", sql`${t.tokenVersion} >= 1`),
     check(
       "accounts_erased",
@@ -102,6 +108,11 @@ export const loginAttempts = auth.table(
     /** Length of the window. */
     seconds: integer("seconds").notNull(),
     times: timestamp("times", { withTimezone: true, precision: 3, mode: "date" }).array().notNull(),
+    /** Attempts whose password is being looked at. */
+    pending: timestamp("pending", { withTimezone: true, precision: 3, mode: "date" })
+      .array()
+      .notNull()
+      .default(sql`'{}'`),
     /** Of an account and an address: until when the address counts as the owner's. */
     trustedUntil: instant("trusted_until"),
     expiresAt: instant("expires_at").notNull(),
@@ -136,6 +147,25 @@ export const codes = auth.table(
     ),
     check("codes_generation", sql`${t.generation} >= 1`),
   ],
+);
+
+/**
+ * Passwords that somebody asked to reset, one row an address, whether it has an account or not. The code is derived from
+ * the id, which is that of the last request.
+ */
+export const passwordResets = auth.table(
+  "password_resets",
+  {
+    id: idColumn("rst")("id").primaryKey(),
+    /** Keyed hash of the address, as in accounts. */
+    emailLookup: bytea("email_lookup").notNull().unique(),
+    requestedAt: instant("requested_at").notNull(),
+    /** Null once it was used, or the password changed otherwise. */
+    expiresAt: instant("expires_at"),
+    /** By when the requests so far have come at their lasting rate; then the row is deleted. */
+    paidUntil: instant("paid_until").notNull(),
+  },
+  (t) => [index("password_resets_paid").on(t.paidUntil)],
 );
 
 /**

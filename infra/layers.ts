@@ -157,7 +157,15 @@ const layers: readonly Layer[] = [
   {
     files: new RegExp(`^${service}/service\\.ts$`),
     may: [
-      ...["own:*", "kernel:*", "lib:*", "gen:openapi/own", "gen:permissions.json", "db:migrations/own/*"],
+      ...[
+        "own:*",
+        "kernel:*",
+        "lib:*",
+        "gen:openapi/own",
+        "gen:permissions.json",
+        "gen:common-passwords.json",
+        "db:migrations/own/*",
+      ],
       ...neighbours,
     ],
     never: ["lib:hono*", "lib:node:*", ...database, ...hosts],

@@ -16,6 +16,7 @@ const prefixes = [
   "hold",
   "adr",
   "key",
+  "rst",
   "evt",
 ] as const;
 

@@ -43,6 +43,8 @@ export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.EmailVerificationRequested": ["auth"],
   "mall.auth.v1.EmailChangeRequested": ["auth"],
   "mall.auth.v1.EmailChanged": ["user"],
+  "mall.auth.v1.PasswordResetRequested": ["auth"],
+  "mall.auth.v1.PasswordChanged": ["auth"],
   "mall.order.v1.OrderCancelled": ["checkout"],
   "mall.payment.v1.PaymentRefunded": ["order"],
   "mall.user.v1.UserDeleted": ["auth", "order", "payment"],

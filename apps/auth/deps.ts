@@ -11,6 +11,8 @@ import type { Passwords } from "./password/port";
 export interface Deps
   extends Pick<Kernel, "db" | "clock" | "newId" | "announce" | "secrets" | "audit" | "settings"> {
   passwords: Passwords;
+  /** Whether a password is among those that everybody tries first. */
+  isCommonPassword(password: string): boolean;
   /** What is personal in accounts. */
   people: People;
   mailer: Mailer;

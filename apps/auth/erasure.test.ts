@@ -147,11 +147,8 @@ describe("an account whose user was deleted", () => {
     await deleted(id);
     release();
     hold = undefined;
-    const { tokens } = await late;
-    const headers = { authorization: `Bearer ${tokens!.accessToken}` };
-    expect(await refusal(auth().logout({}, { headers }))).toMatchObject({ reason: "TOKEN_STALE" });
-    const { refreshToken } = tokens!;
-    expect(await refusal(auth().refreshToken({ refreshToken }))).toMatchObject({ reason: "UNAUTHENTICATED" });
+    expect(await refusal(late)).toEqual(wrong);
+    expect(await mall.db.sql`select 1 from auth.sessions where user_id = ${uuidOf(id)}`).toHaveLength(0);
   });
 
   test("that auth never had is taken and has no effect; others stay as they are", async () => {

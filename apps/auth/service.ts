@@ -1,4 +1,5 @@
 import journal from "@mall/db/migrations/auth/meta/_journal.json";
+import common from "@mall/gen/common-passwords.json";
 import openapi from "@mall/gen/openapi/auth.json";
 import permissions from "@mall/gen/permissions.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
@@ -15,18 +16,22 @@ import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
 import { postgresConfig } from "./config/postgres";
 import { cleanAttempts } from "./db/attempts";
+import { cleanResets } from "./db/passwords";
 import { clearAccounts, peopleOf } from "./db/people";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
 import type { Deps } from "./deps";
 import { authEnv } from "./env";
+import { commonPasswords } from "./password/common";
 import { limitedPasswords } from "./password/limited";
 import type { Passwords } from "./password/port";
+import { accountRpc } from "./transport/account-rpc";
 import { apiKeyRpc, verifiedToMessage } from "./transport/api-key-rpc";
 import { configRpc } from "./transport/config-rpc";
 import { emailRpc } from "./transport/email-rpc";
 import { authConsumers } from "./transport/events";
 import { jwksRoute } from "./transport/jwks";
+import { passwordRpc } from "./transport/password-rpc";
 import { newsToMessage } from "./transport/policy-codec";
 import { policyRpc } from "./transport/policy-rpc";
 import { authRpc } from "./transport/rpc";
@@ -47,6 +52,7 @@ function compose(resources: Resources, passwords: Passwords) {
     config: postgresConfig(resources.db),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
+    isCommonPassword: commonPasswords(common),
     mailer: mailerOf(env),
     verifyAccessToken: accessTokenVerifier({
       fetchAuth: (request) => resources.registry.fetch("auth")(request),
@@ -82,12 +88,8 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     clear: [clearAccounts],
     reseal: () => resealSigningKeys(kernel, kernel.seal("signing-keys")),
     implementations: [
-      authRpc(deps),
-      policyRpc(deps),
-      apiKeyRpc(deps),
-      emailRpc(deps),
-      configRpc(deps),
-      sessionRpc(deps),
+      ...[authRpc(deps), sessionRpc(deps), passwordRpc(deps), emailRpc(deps), accountRpc(deps)],
+      ...[policyRpc(deps), apiKeyRpc(deps), configRpc(deps)],
     ],
     sources: {
       policy: async (known) => newsToMessage(await getPolicy(deps)(known)),
@@ -100,6 +102,7 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
     async sweep() {
       await cleanSessions(deps.db, deps.clock());
       await cleanRevocations(deps.db, deps.clock());
+      await cleanResets(deps.db, deps.clock());
       await cleanAttempts(deps.db, deps.clock());
       await cleanSigningKeys(deps);
     },

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ConnectError } from "@connectrpc/connect";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
+import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { SessionService } from "@mall/gen/mall/auth/v1/sessions_pb";
+import { fault } from "@mall/kernel/fault";
 import { uuidOf } from "@mall/kernel/id";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { reasonOf, refusal } from "@mall/kernel/testing/refusal";
@@ -13,10 +15,12 @@ import { createAuthService } from "./service";
 const password = "correct horse battery";
 /** How many passwords were looked at. */
 let verified = 0;
+let isOverloaded = false;
 const cheap = bunPasswords({ memoryKib: 64, passes: 1 });
 const passwords: Passwords = {
   ...cheap,
   verify(text, phc) {
+    if (isOverloaded) throw fault("unavailable", "OVERLOADED", "too many");
     verified++;
     return cheap.verify(text, phc);
   },
@@ -141,6 +145,24 @@ describe("the sessions of a user", () => {
   });
 });
 
+test("a session that has expired is not listed, cannot be ended, and is not live", async () => {
+  const { tokens, headersOf, signIn } = await someone();
+  const [first] = (await sessions().listSessions({}, headersOf(tokens.accessToken))).sessions;
+  mall.clock.advance(31 * 86_400);
+  const fresh = headersOf((await signIn()).accessToken);
+  expect((await sessions().listSessions({}, fresh)).sessions.map(({ id }) => id)).not.toContain(first!.id);
+  expect(await reasonOf(sessions().revokeSession({ sessionId: first!.id }, fresh))).toBe("SESSION_NOT_FOUND");
+  expect(await inside().getSessionStatus({ sessionId: first!.id })).toMatchObject({ isLive: false });
+});
+
+test("the token of a blocked user is not good", async () => {
+  const { id, tokens } = await someone();
+  await mall.client(PolicyService, { service: "mall" }).blockUser({ userId: id });
+  expect(await inside().validateToken({ accessToken: tokens.accessToken })).toMatchObject({
+    ...{ active: false, reason: "USER_BLOCKED" },
+  });
+});
+
 describe("wrong passwords", () => {
   const { pair, account, address: anAddress } = attemptWindows;
 
@@ -204,6 +226,49 @@ describe("wrong passwords", () => {
     expect((await signIn(address)).accessToken).toBeString();
     mall.clock.advance(account.seconds + 1);
     expect((await signIn(newAddress())).accessToken).toBeString();
+  });
+
+  test("are not what many right ones at once are", async () => {
+    const { signIn, address } = await someone();
+    const reasons = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        await Bun.sleep(n);
+        return reasonOf(signIn(address));
+      }),
+    );
+    for (const reason of reasons) expect(["", "RATE_LIMITED"]).toContain(reason);
+    for (let n = 0; n < 5; n++) expect(await reasonOf(signIn(address))).toBe("");
+  });
+
+  test("are counted by the /64 of an IPv6 address", async () => {
+    const guess = (n: number) =>
+      reasonOf(
+        from(`2001:db8:0:7::${n.toString(16)}`).login({
+          ...{ email: `rotating-${n}@example.com`, password: "wrong horse" },
+        }),
+      );
+    for (let n = 0; n < anAddress.most; n++) expect(await guess(n)).toBe("INVALID_CREDENTIALS");
+    expect(await guess(anAddress.most)).toBe("RATE_LIMITED");
+  });
+
+  test("that nobody looked at do not count", async () => {
+    const { guess, signIn, address } = await someone();
+    isOverloaded = true;
+    for (let n = 0; n < 2 * pair.most; n++) expect(await guess(address)).toBe("OVERLOADED");
+    isOverloaded = false;
+    expect((await signIn(address)).accessToken).toBeString();
+  });
+
+  test("asked for once more are bounded, too, and forgiven by the right one", async () => {
+    const { id: userId } = await someone();
+    const verify = (text: string) =>
+      reasonOf(mall.client(AuthService, { service: "user" }).verifyPassword({ userId, password: text }));
+    for (let round = 0; round < 2; round++) {
+      for (let n = 1; n < pair.most; n++) expect(await verify("wrong horse")).toBe("INVALID_CREDENTIALS");
+      expect(await verify(password)).toBe("");
+    }
+    for (let n = 0; n < pair.most; n++) expect(await verify("wrong horse")).toBe("INVALID_CREDENTIALS");
+    expect(await verify(password)).toBe("RATE_LIMITED");
   });
 
   test("of many accounts are bounded for one address", async () => {

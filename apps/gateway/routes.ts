@@ -1,8 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { AccountService } from "@mall/gen/mall/auth/v1/accounts_pb";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import { ConfigService } from "@mall/gen/mall/auth/v1/config_pb";
 import { EmailService } from "@mall/gen/mall/auth/v1/email_pb";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
+import { PasswordService } from "@mall/gen/mall/auth/v1/passwords_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { SessionService } from "@mall/gen/mall/auth/v1/sessions_pb";
 import { CartService } from "@mall/gen/mall/cart/v1/cart_pb";
@@ -25,6 +27,8 @@ export const contract: readonly DescService[] = [
   PolicyService,
   ApiKeyService,
   EmailService,
+  PasswordService,
+  AccountService,
   SessionService,
   ConfigService,
   UserService,

@@ -2,6 +2,10 @@
 
 /** What a repetition does and whether signing in is needed, by verb and path of REST. */
 export const operations = {
+  "get /v1/users/{userId}/access": { repeat: "freely", isPublic: false },
+  "put /v1/users/{userId}/status": { repeat: "freely", isPublic: false },
+  "put /v1/users/{userId}/roles/{role}": { repeat: "freely", isPublic: false },
+  "delete /v1/users/{userId}/roles/{role}": { repeat: "freely", isPublic: false },
   "post /v1/auth/register": { repeat: "never", isPublic: true },
   "post /v1/auth/login": { repeat: "never", isPublic: true },
   "post /v1/auth/refresh": { repeat: "never", isPublic: true },
@@ -19,6 +23,9 @@ export const operations = {
   "post /v1/api-keys": { repeat: "never", isPublic: false },
   "post /v1/api-keys/{apiKeyId}/rotate": { repeat: "never", isPublic: false },
   "delete /v1/api-keys/{apiKeyId}": { repeat: "freely", isPublic: false },
+  "post /v1/auth/password": { repeat: "never", isPublic: false },
+  "post /v1/auth/password-reset": { repeat: "freely", isPublic: true },
+  "post /v1/auth/password-reset/confirm": { repeat: "never", isPublic: true },
   "get /v1/policy": { repeat: "freely", isPublic: false },
   "put /v1/policy/roles/{name}": { repeat: "freely", isPublic: false },
   "delete /v1/policy/roles/{name}": { repeat: "freely", isPublic: false },

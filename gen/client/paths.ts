@@ -4,6 +4,78 @@
  */
 
 export interface paths {
+    "/v1/users/{userId}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads the roles and the status of an account
+         * @description Reads the roles and the status of an account.
+         *
+         *     Needs the role admin.
+         */
+        get: operations["GetUserAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{userId}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Bans a user or lifts the ban
+         * @description Bans a user or lifts the ban. A ban ends all sessions; signing in, refreshing and the user's API keys are refused until it is lifted. Banning who is banned replaces the reason. The last administrator cannot be banned.
+         *
+         *     Needs the role admin.
+         */
+        put: operations["SetUserStatus"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{userId}/roles/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Gives an account a role: staff, admin, or one that operators defined
+         * @description Gives an account a role: staff, admin, or one that operators defined. Access tokens of before are stale, refreshed ones know the role.
+         *
+         *     Needs the role admin.
+         */
+        put: operations["GrantRole"];
+        post?: never;
+        /**
+         * Takes a role from an account
+         * @description Takes a role from an account. Access tokens of before are stale. The last administrator stays one.
+         *
+         *     Needs the role admin.
+         */
+        delete: operations["RevokeRole"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/auth/register": {
         parameters: {
             query?: never;
@@ -317,6 +389,66 @@ export interface paths {
          * @description Ends a key: within a second it works nowhere.
          */
         delete: operations["RevokeApiKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives the account another password, once the present one was given again
+         * @description Gives the account another password, once the present one was given again. All sessions end, also this one: the answer holds the tokens of a new one. Tokens of before are refused within a second everywhere.
+         */
+        post: operations["ChangePassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a code sent to the address by which its owner can set another password
+         * @description Has a code sent to the address by which its owner can set another password. The answer is the same whether the address has an account or not. Within a minute it does nothing more, and after three requests only once an hour.
+         */
+        post: operations["RequestPasswordReset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auth/password-reset/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives the account another password by the code from the mail, which works once, within 30 minutes
+         * @description Gives the account another password by the code from the mail, which works once, within 30 minutes. All sessions end; the address counts as verified. Nobody is signed in by it.
+         */
+        post: operations["ResetPassword"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1467,6 +1599,16 @@ export interface components {
             /** @description Name to show. */
             title: string;
         };
+        ChangePasswordRequest: {
+            /** @description The present password. */
+            currentPassword: string;
+            /** @description The password from now on, 8 to 128 characters. */
+            newPassword: string;
+        };
+        ChangePasswordResponse: {
+            /** @description The session that takes the place of all others. */
+            tokens?: components["schemas"]["Tokens"];
+        };
         /** @description One run through the purchase of a cart. */
         Checkout: {
             /** @description Id of the checkout (chk_…). */
@@ -1717,9 +1859,18 @@ export interface components {
             /** @description Its stock. */
             stock?: components["schemas"]["Stock"];
         };
+        GetUserAccessResponse: {
+            /** @description The account's access. */
+            access?: components["schemas"]["UserAccess"];
+        };
         GetUserResponse: {
             /** @description The user. */
             user?: components["schemas"]["Profile"];
+        };
+        GrantRoleRequest: Record<string, never>;
+        GrantRoleResponse: {
+            /** @description The account's access from now on. */
+            access?: components["schemas"]["UserAccess"];
         };
         ImportProductsRequest: {
             /** @description The text of the CSV file, at most 8 MiB. */
@@ -2329,10 +2480,7 @@ export interface components {
          */
         RefundState: "REFUND_STATE_UNSPECIFIED" | "REFUND_STATE_PENDING" | "REFUND_STATE_SUCCEEDED" | "REFUND_STATE_FAILED";
         RegisterRequest: {
-            /**
-             * Format: email
-             * @description E-mail address; case does not matter.
-             */
+            /** @description E-mail address; case does not matter, and its domain may be written in any script. */
             email: string;
             /** @description Password, 8 to 128 characters. */
             password: string;
@@ -2354,10 +2502,7 @@ export interface components {
             cart?: components["schemas"]["Cart"];
         };
         RequestEmailChangeRequest: {
-            /**
-             * Format: email
-             * @description The new address; case does not matter.
-             */
+            /** @description The new address; case does not matter. */
             email: string;
             /** @description The account's password, once more. */
             password: string;
@@ -2365,8 +2510,24 @@ export interface components {
         RequestEmailChangeResponse: Record<string, never>;
         RequestEmailVerificationRequest: Record<string, never>;
         RequestEmailVerificationResponse: Record<string, never>;
+        RequestPasswordResetRequest: {
+            /** @description Address of the account; case does not matter. */
+            email: string;
+        };
+        RequestPasswordResetResponse: Record<string, never>;
         ResetConfigResponse: Record<string, never>;
+        ResetPasswordRequest: {
+            /** @description The code from the mail. */
+            code: string;
+            /** @description The password from now on, 8 to 128 characters. */
+            newPassword: string;
+        };
+        ResetPasswordResponse: Record<string, never>;
         RevokeApiKeyResponse: Record<string, never>;
+        RevokeRoleResponse: {
+            /** @description The account's access from now on. */
+            access?: components["schemas"]["UserAccess"];
+        };
         RevokeSessionResponse: Record<string, never>;
         /** @description A role that an operator defined. */
         Role: {
@@ -2537,6 +2698,16 @@ export interface components {
             /** @description The rule. */
             rule?: components["schemas"]["Rule"];
         };
+        SetUserStatusRequest: {
+            /** @description The status from now on. */
+            status: components["schemas"]["UserStatus"];
+            /** @description Why, as a word of the operators such as fraud or appeal: lower-case letters, digits and hyphens. It stands in the audit log, so it says nothing personal. */
+            reason: string;
+        };
+        SetUserStatusResponse: {
+            /** @description The account's access from now on. */
+            access?: components["schemas"]["UserAccess"];
+        };
         /** @description A setting. */
         Setting: {
             /** @description Its name. */
@@ -2637,6 +2808,26 @@ export interface components {
             /** @description The changed profile. */
             user?: components["schemas"]["Profile"];
         };
+        /** @description What an account may do. */
+        UserAccess: {
+            /** @description Id of the user (usr_…). */
+            userId: string;
+            /** @description Roles: customer, staff, admin, and those that operators defined. */
+            roles: string[];
+            /** @description Whether the user may sign in. */
+            status: components["schemas"]["UserStatus"];
+            /** @description Why the user is banned; empty while active. */
+            banReason: string;
+        };
+        /**
+         * @description Whether a user may sign in.
+         *
+         *     - `USER_STATUS_UNSPECIFIED`
+         *     - `USER_STATUS_ACTIVE`: The user may.
+         *     - `USER_STATUS_BANNED`: The user may not, and neither may the user's API keys.
+         * @enum {string}
+         */
+        UserStatus: "USER_STATUS_UNSPECIFIED" | "USER_STATUS_ACTIVE" | "USER_STATUS_BANNED";
         /** @description What is bought: one combination of a product's options. */
         Variant: {
             /** @description Id of the variant (var_…). */
@@ -2676,6 +2867,148 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    GetUserAccess: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the user. */
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account's access. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GetUserAccessResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    SetUserStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the user. */
+                userId: string;
+            };
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetUserStatusRequest"];
+            };
+        };
+        responses: {
+            /** @description The account's access from now on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetUserStatusResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    GrantRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the user. */
+                userId: string;
+                /** @description Name of the role. */
+                role: string;
+            };
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["GrantRoleRequest"];
+            };
+        };
+        responses: {
+            /** @description The account's access from now on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantRoleResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    RevokeRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the user. */
+                userId: string;
+                /** @description Name of the role. */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account's access from now on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokeRoleResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     Register: {
         parameters: {
             query?: never;
@@ -3251,6 +3584,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RevokeApiKeyResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ChangePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangePasswordRequest"];
+            };
+        };
+        responses: {
+            /** @description The session that takes the place of all others. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangePasswordResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    RequestPasswordReset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RequestPasswordResetRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestPasswordResetResponse"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ResetPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description At most 1048576 bytes; unknown fields are refused. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetPasswordRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResetPasswordResponse"];
                 };
             };
             /** @description Any other refusal or failure; `reason` names it. */

@@ -36,6 +36,7 @@ export type Reason =
   | "INVALID_CREDENTIALS"
   | "ITEM_NOT_FOUND"
   | "ITEM_UNAVAILABLE"
+  | "LAST_ADMIN"
   | "NOT_A_CATALOGUE"
   | "ORDER_NOT_FOUND"
   | "ORDER_PAYMENT_IN_PROGRESS"
@@ -57,6 +58,7 @@ export type Reason =
   | "REFUND_EXCEEDS_PAYMENT"
   | "REGISTRATION_CLOSED"
   | "REVISION_NOT_FOUND"
+  | "ROLE_LIMIT"
   | "ROLE_NOT_FOUND"
   | "RULE_NOT_FOUND"
   | "SCOPES_EXCEEDED"
@@ -77,6 +79,58 @@ export type Reason =
 
 /** Why it refuses each RPC. */
 export interface ReasonsOf {
+  GetUserAccess:
+    | "ACCOUNT_NOT_FOUND"
+    | "AUTH_UNAVAILABLE"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "SERVICE_UNAVAILABLE"
+    | "TOKEN_EXPIRED"
+    | "TOKEN_STALE"
+    | "UNAUTHENTICATED"
+    | "USER_BLOCKED"
+    | "VALIDATION";
+  SetUserStatus:
+    | "ACCOUNT_NOT_FOUND"
+    | "AUTH_UNAVAILABLE"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "LAST_ADMIN"
+    | "PAYLOAD_TOO_LARGE"
+    | "SERVICE_UNAVAILABLE"
+    | "TOKEN_EXPIRED"
+    | "TOKEN_STALE"
+    | "UNAUTHENTICATED"
+    | "UNSUPPORTED_MEDIA_TYPE"
+    | "USER_BLOCKED"
+    | "VALIDATION";
+  GrantRole:
+    | "ACCOUNT_NOT_FOUND"
+    | "AUTH_UNAVAILABLE"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "PAYLOAD_TOO_LARGE"
+    | "ROLE_LIMIT"
+    | "ROLE_NOT_FOUND"
+    | "SERVICE_UNAVAILABLE"
+    | "TOKEN_EXPIRED"
+    | "TOKEN_STALE"
+    | "UNAUTHENTICATED"
+    | "UNSUPPORTED_MEDIA_TYPE"
+    | "USER_BLOCKED"
+    | "VALIDATION";
+  RevokeRole:
+    | "ACCOUNT_NOT_FOUND"
+    | "AUTH_UNAVAILABLE"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "LAST_ADMIN"
+    | "SERVICE_UNAVAILABLE"
+    | "TOKEN_EXPIRED"
+    | "TOKEN_STALE"
+    | "UNAUTHENTICATED"
+    | "USER_BLOCKED"
+    | "VALIDATION";
   Register:
     | "AUTH_UNAVAILABLE"
     | "DATABASE_UNAVAILABLE"
@@ -98,6 +152,7 @@ export interface ReasonsOf {
     | "RATE_LIMITED"
     | "SERVICE_UNAVAILABLE"
     | "UNSUPPORTED_MEDIA_TYPE"
+    | "USER_BLOCKED"
     | "VALIDATION";
   RefreshToken:
     | "AUTH_UNAVAILABLE"
@@ -275,6 +330,39 @@ export interface ReasonsOf {
     | "TOKEN_STALE"
     | "UNAUTHENTICATED"
     | "USER_BLOCKED"
+    | "VALIDATION";
+  ChangePassword:
+    | "AUTH_UNAVAILABLE"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "INVALID_CREDENTIALS"
+    | "OVERLOADED"
+    | "PAYLOAD_TOO_LARGE"
+    | "RATE_LIMITED"
+    | "SERVICE_UNAVAILABLE"
+    | "TOKEN_EXPIRED"
+    | "TOKEN_STALE"
+    | "UNAUTHENTICATED"
+    | "UNSUPPORTED_MEDIA_TYPE"
+    | "USER_BLOCKED"
+    | "VALIDATION";
+  RequestPasswordReset:
+    | "AUTH_UNAVAILABLE"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "PAYLOAD_TOO_LARGE"
+    | "SERVICE_UNAVAILABLE"
+    | "UNSUPPORTED_MEDIA_TYPE"
+    | "VALIDATION";
+  ResetPassword:
+    | "AUTH_UNAVAILABLE"
+    | "CODE_INVALID"
+    | "DATABASE_UNAVAILABLE"
+    | "FORBIDDEN"
+    | "OVERLOADED"
+    | "PAYLOAD_TOO_LARGE"
+    | "SERVICE_UNAVAILABLE"
+    | "UNSUPPORTED_MEDIA_TYPE"
     | "VALIDATION";
   DescribePolicy:
     | "AUTH_UNAVAILABLE"

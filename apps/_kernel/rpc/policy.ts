@@ -83,7 +83,9 @@ const sessionEnded = () =>
   fault("unauthenticated", "UNAUTHENTICATED", "This session has ended; sign in again.");
 const tokenStale = () =>
   fault("unauthenticated", "TOKEN_STALE", "Roles, password or status changed; refresh the access token.");
-const userBlocked = () => fault("permission_denied", "USER_BLOCKED", "This account is blocked.");
+
+/** USER_BLOCKED: what the user knows about it is that it is so. */
+export const userBlocked = () => fault("permission_denied", "USER_BLOCKED", "This account is blocked.");
 
 /** AUTH_UNAVAILABLE: nothing is known of what operators decided, so only what everybody may read is served. */
 export const policyUnknown = () =>

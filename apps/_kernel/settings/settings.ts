@@ -57,6 +57,21 @@ export const settings = {
     604_800,
     "Seconds until a new order that is not paid is cancelled. Default: UNPAID_ORDER_TTL_SECONDS.",
   ),
+  "login.wrong-by-pair": whole(
+    1,
+    10_000,
+    "Wrong passwords for an account from one address in 15 minutes. Default: 10.",
+  ),
+  "login.wrong-by-account": whole(
+    1,
+    10_000,
+    "Wrong passwords for an account from all addresses in an hour. Default: 100.",
+  ),
+  "login.wrong-by-address": whole(
+    1,
+    10_000,
+    "Wrong passwords for all accounts from one address in 15 minutes. Default: 100.",
+  ),
 } satisfies Record<string, Setting<unknown>>;
 
 export type SettingKey = keyof typeof settings;

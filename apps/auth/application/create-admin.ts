@@ -2,9 +2,9 @@ import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
 import type { Tx } from "@mall/kernel/db/client";
 import { grantRoles, insertAccount } from "../db/accounts";
 import type { Deps } from "../deps";
-import { type Account, displayNameOf, type Role, registrableEmail } from "../domain/account";
+import { type Account, displayNameOf, registrableEmail } from "../domain/account";
 
-const adminRoles: Role[] = ["customer", "admin"];
+const adminRoles = ["customer", "admin"];
 
 /** 144 bits, as 24 characters. */
 const randomPassword = () => Buffer.from(crypto.getRandomValues(new Uint8Array(18))).toString("base64url");

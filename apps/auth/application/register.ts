@@ -11,6 +11,7 @@ import {
   registrableEmail,
   registrationClosed,
 } from "../domain/account";
+import { checkPassword } from "../domain/password";
 import { currentClient } from "./current-client";
 import { issueTokens, type SignedIn } from "./issue-tokens";
 
@@ -28,23 +29,24 @@ export const register =
     if (deps.settings.get("registration.open") === false) throw registrationClosed();
     const email = registrableEmail(input.email);
     const displayName = displayNameOf(input.displayName, email);
+    const { isCommonPassword: isCommon } = deps;
+    checkPassword(input.password, { pointer: "#/password", person: { email, displayName }, isCommon });
     const key = await deps.keys.current();
     const passwordHash = await deps.passwords.hash(input.password);
     const createdAt = deps.clock();
     const id = deps.newId("usr");
     const account: Account = { id, email, displayName, roles: ["customer"], tokenVersion: 1, createdAt };
     const expiresAt = later(createdAt, deps.refreshTtlSeconds);
-    const session = { id: deps.newId("ses"), userId: account.id, createdAt, expiresAt };
-    await deps.db.tx(async (tx) => {
+    const session = { id: deps.newId("ses"), userId: id, tokenVersion: 1, createdAt, expiresAt };
+    const holder = await deps.db.tx(async (tx) => {
       if (!(await insertAccount(tx, deps.people, account, passwordHash)))
         throw audited(emailTaken(), { action: "Register" });
-      await insertSession(tx, deps.people, session, currentClient());
+      const made = await insertSession(tx, deps.people, session, currentClient());
       const metadata = { sessionId: session.id };
       await deps.audit.record(tx, { action: "Register", subject: id, actor: { kind: "user", id }, metadata });
       const data = { userId: account.id };
       await deps.announce(tx, { desc: UserRegisteredSchema, data, subject: account.id, sequence: 1 });
+      return made!;
     });
-    const { roles, tokenVersion } = account;
-    const tokens = await issueTokens(deps, key, { ...session, generation: 1, roles, tokenVersion });
-    return { account, tokens };
+    return { account, tokens: await issueTokens(deps, key, holder) };
   };

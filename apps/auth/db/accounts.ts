@@ -4,7 +4,7 @@ import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/state
 import { type Id, idOf, uuidOf } from "@mall/kernel/id";
 import { nothing } from "@mall/kernel/personal/personal";
 import { and, eq, isNull, or, sql } from "drizzle-orm";
-import { type Account, emailTaken, type Role } from "../domain/account";
+import { type Account, emailTaken } from "../domain/account";
 import type { People } from "./people";
 import { type Recorded, recordedAt, revokeChanged } from "./revocations";
 
@@ -19,7 +19,7 @@ function rowToAccount(people: People, { account: row, wrapped }: Row): Account |
     ? people.open({ subject: id, wrapped }, id, personal)
     : { email: email!, displayName };
   if (!person) return undefined;
-  const common = { id, ...person, roles: roles as Role[], tokenVersion, createdAt };
+  const common = { id, ...person, roles, tokenVersion, createdAt };
   return emailVerifiedAt ? { ...common, emailVerifiedAt } : common;
 }
 
@@ -31,15 +31,18 @@ const selectLocked = statement("lock_account", (p: Params<{ id: string }>) =>
   orm.select(withKey).from(accounts).where(eq(accounts.id, p.id)).for("update"),
 );
 
-/** An account and the hash of its password. */
+/** An account, the hash of its password, and whether its user may not sign in. */
 export interface Credentials {
   account: Account;
   passwordHash: string;
+  isBanned: boolean;
 }
 
 function rowToCredentials(people: People, row: Row | undefined): Credentials | undefined {
   const account = row && rowToAccount(people, row);
-  return account && { account, passwordHash: row.account.passwordHash };
+  if (!account) return undefined;
+  const { passwordHash, bannedAt } = row.account;
+  return { account, passwordHash, isBanned: bannedAt !== null };
 }
 
 /** An account by its id, with the hash of its password. One without a person is there for nobody. */
@@ -145,7 +148,7 @@ export async function grantRoles(
   session: Session,
   people: People,
   email: string,
-  roles: readonly Role[],
+  roles: readonly string[],
   now: Date,
 ): Promise<Id<"usr"> | undefined> {
   const [granted] = await addRoles(session, {

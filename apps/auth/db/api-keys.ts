@@ -133,11 +133,11 @@ const selectByPrefix = statement("find_api_key", (p: Params<{ prefix: string }>)
   orm
     .select({ key: apiKeys, roles: accounts.roles })
     .from(apiKeys)
-    .innerJoin(accounts, eq(accounts.id, apiKeys.userId))
+    .innerJoin(accounts, and(eq(accounts.id, apiKeys.userId), isNull(accounts.bannedAt)))
     .where(eq(apiKeys.prefix, p.prefix)),
 );
 
-/** A key by its prefix, what its secret must be, and the roles that its creator has now. */
+/** A key by its prefix, what its secret must be, and the roles that its creator has now, who must not be banned. */
 export async function findKey(
   session: Session,
   prefix: string,

@@ -1,7 +1,7 @@
 import type { Session, Tx } from "@mall/kernel/db/client";
 import { sqlStatement } from "@mall/kernel/db/statement";
 import { later } from "@mall/kernel/time";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type AttemptScope, attemptWindows, type Counted, trustSeconds } from "../domain/attempts";
 
 /** One attempt: when, and under which keyed hashes it is counted. */
@@ -12,22 +12,31 @@ export interface Attempt {
 
 interface CountedRow {
   key: string;
-  attempts: number;
-  oldest: string;
+  wrong: number;
+  pending: number;
+  oldest: string | null;
   trusted_until: string | null;
 }
 
+/** An attempt that a crash left in flight is forgotten after this many seconds. */
+const pendingSeconds = 60;
+
+const recent = (times: string, p: { now: SQL }, seconds: string) =>
+  sql`array(select t from unnest(known.${sql.raw(times)}) as t
+    where t > ${p.now}::timestamptz - make_interval(secs => ${sql.raw(seconds)}) order by t)`;
+
 // rows are locked in the order of their keys; one that waits counts what the one before it added
 const add = sqlStatement<{ windows: string; now: Date }, CountedRow>(
-  (p) => sql`insert into auth.login_attempts as known (key, seconds, times, expires_at)
-    select decode(w.key, 'hex'), w.seconds, array[${p.now}::timestamptz],
+  (p) => sql`insert into auth.login_attempts as known (key, seconds, times, pending, expires_at)
+    select decode(w.key, 'hex'), w.seconds, '{}', array[${p.now}::timestamptz],
       ${p.now}::timestamptz + make_interval(secs => w.seconds)
     from jsonb_to_recordset(${p.windows}::text::jsonb) as w(key text, seconds int) order by w.key
     on conflict (key) do update set seconds = excluded.seconds,
-      times = array(select t from unnest(known.times) as t
-        where t > ${p.now}::timestamptz - make_interval(secs => excluded.seconds) order by t) || ${p.now}::timestamptz,
+      times = ${recent("times", p, "excluded.seconds")},
+      pending = ${recent("pending", p, String(pendingSeconds))} || ${p.now}::timestamptz,
       expires_at = greatest(excluded.expires_at, known.trusted_until)
-    returning encode(key, 'hex') as key, cardinality(times) as attempts, times[1] as oldest, trusted_until`,
+    returning encode(key, 'hex') as key, cardinality(times) as wrong, cardinality(pending) as pending,
+      times[1] as oldest, trusted_until`,
 );
 
 /** Counts an attempt in all its windows, and tells what it finds there; to be undone by who refuses it. */
@@ -37,26 +46,32 @@ export async function countAttempt(tx: Tx, { at, keys }: Attempt): Promise<Count
   );
   const windows = [...scopes].map(([key, scope]) => ({ key, seconds: attemptWindows[scope].seconds }));
   const rows = await add(tx, { windows: JSON.stringify(windows), now: at });
-  return rows.map(({ key, attempts, oldest, trusted_until }) => ({
-    ...{ scope: scopes.get(key)!, attempts, oldest: new Date(oldest) },
-    trustedUntil: trusted_until === null ? undefined : new Date(trusted_until),
+  return rows.map(({ key, oldest, trusted_until, ...counts }) => ({
+    ...{ scope: scopes.get(key)!, ...counts },
+    ...(oldest === null ? {} : { oldest: new Date(oldest) }),
+    ...(trusted_until === null ? {} : { trustedUntil: new Date(trusted_until) }),
   }));
 }
 
-const remove = sqlStatement<{ keys: string; at: Date }, object>(
+const settle = sqlStatement<{ keys: string; at: Date; wrong: boolean }, object>(
   (p) => sql`update auth.login_attempts set
-      times = times[:array_position(times, ${p.at}::timestamptz) - 1]
-        || times[array_position(times, ${p.at}::timestamptz) + 1:]
+      pending = pending[:array_position(pending, ${p.at}::timestamptz) - 1]
+        || pending[array_position(pending, ${p.at}::timestamptz) + 1:],
+      times = case when ${p.wrong}::boolean then times || ${p.at}::timestamptz else times end
     where key in (select decode(k.hex, 'hex') from jsonb_array_elements_text(${p.keys}::text::jsonb) as k(hex))
-      and ${p.at}::timestamptz = any(times)`,
+      and ${p.at}::timestamptz = any(pending)`,
 );
 
-const hexOf = (keys: readonly (Uint8Array | undefined)[]): string =>
-  JSON.stringify(keys.flatMap((key) => (key ? [Buffer.from(key).toString("hex")] : [])).sort());
+const hexOf = (keys: Attempt["keys"]): string =>
+  JSON.stringify(
+    Object.values(keys)
+      .map((key) => Buffer.from(key).toString("hex"))
+      .sort(),
+  );
 
-/** Takes back an attempt that was none: nobody looked at its password. */
-export async function forgetAttempt(session: Session, { at, keys }: Attempt): Promise<void> {
-  await remove(session, { keys: hexOf(Object.values(keys)), at });
+/** Notes that an attempt had a wrong password, or that nobody looked at it. */
+export async function settleAttempt(session: Session, { at, keys }: Attempt, wrong: boolean): Promise<void> {
+  await settle(session, { keys: hexOf(keys), at, wrong });
 }
 
 const trust = sqlStatement<{ key: Uint8Array; until: Date }, object>(
@@ -65,10 +80,11 @@ const trust = sqlStatement<{ key: Uint8Array; until: Date }, object>(
     where key = ${p.key}::bytea`,
 );
 
-/** Takes back an attempt that had the right password, and forgives the wrong ones from the same address. */
-export async function rewardAttempt(tx: Tx, { at, keys }: Attempt): Promise<void> {
-  await remove(tx, { keys: hexOf([keys.account, keys.address]), at });
-  if (keys.pair) await trust(tx, { key: keys.pair, until: later(at, trustSeconds) });
+/** Notes that an attempt had the right password, and forgives the wrong ones from the same address. */
+export async function rewardAttempt(tx: Tx, attempt: Attempt): Promise<void> {
+  await settleAttempt(tx, attempt, false);
+  const { pair } = attempt.keys;
+  if (pair) await trust(tx, { key: pair, until: later(attempt.at, trustSeconds) });
 }
 
 const clear = sqlStatement<{ key: Uint8Array }, object>(

@@ -25,7 +25,13 @@ export const revokeChanged = (p: Params<Recorded>): SQL => sql`
   select id, token_version, ${p.now}::timestamptz, ${p.keptUntil}::timestamptz from changed
   on conflict (subject) do update set below_version = greatest(known.below_version, excluded.below_version),
     recorded_at = excluded.recorded_at, expires_at = excluded.expires_at
-  returning subject as id`;
+  returning subject as id, below_version as version`;
+
+/** What such a statement answers: an account and the version of its tokens since. */
+export interface Changed {
+  id: string;
+  version: number;
+}
 
 /**
  * Ends a statement that begins with `ended as (update … returning id)` on sessions: their access tokens are refused

@@ -3,7 +3,6 @@ import type { Session as DbSession, Tx } from "@mall/kernel/db/client";
 import { orm, type Params, sqlStatement, statement } from "@mall/kernel/db/statement";
 import { type Id, uuidOf } from "@mall/kernel/id";
 import { and, desc, eq, gt, isNull, sql } from "drizzle-orm";
-import type { Role } from "../domain/account";
 import type { SessionState } from "../domain/refresh-token";
 import type { OwnSession, RevokeReason, SessionClient } from "../domain/session";
 import type { People } from "./people";
@@ -14,7 +13,7 @@ export interface SessionHolder {
   id: Id<"ses">;
   generation: number;
   userId: Id<"usr">;
-  roles: Role[];
+  roles: string[];
   tokenVersion: number;
 }
 
@@ -22,6 +21,8 @@ export interface SessionHolder {
 export interface NewSession {
   id: Id<"ses">;
   userId: Id<"usr">;
+  /** Version of the account whose user showed who they are. */
+  tokenVersion: number;
   createdAt: Date;
   expiresAt: Date;
 }
@@ -34,23 +35,38 @@ async function sealed(tx: Tx, people: People, { id, userId }: SessionOf, client:
 
 type SessionOf = Pick<NewSession, "id" | "userId">;
 
-const insert = statement("insert_session", (p: Params<NewSession & { personal: Uint8Array | null }>) =>
-  orm.insert(sessions).values({
-    ...{ id: p.id, userId: p.userId, personal: p.personal },
-    ...{ createdAt: p.createdAt, expiresAt: p.expiresAt },
-  }),
+type Inserted = Omit<NewSession, "id" | "userId"> & {
+  id: string;
+  userId: string;
+  personal: Uint8Array | null;
+};
+
+const insert = sqlStatement<Inserted, { roles: string[] }>(
+  (p) => sql`with account as (
+      select id, roles from auth.accounts
+      where id = ${p.userId}::uuid and token_version = ${p.tokenVersion} and banned_at is null for share
+    ), made as (
+      insert into auth.sessions (id, user_id, created_at, expires_at, personal)
+      select ${p.id}::uuid, id, ${p.createdAt}::timestamptz, ${p.expiresAt}::timestamptz, ${p.personal}::bytea
+      from account
+    )
+    select to_json(roles) as roles from account`,
 );
 
-/** Inserts a session of the first generation, signed in to from this client. */
+/**
+ * Inserts a session of the first generation, signed in to from this client. Undefined when password, roles or status of
+ * the account changed since its user showed who they are: of a change and a sign-in at once, the sign-in sees the change.
+ */
 export async function insertSession(
   tx: Tx,
   people: People,
   row: NewSession,
   client: SessionClient,
-): Promise<void> {
-  const { id, userId, createdAt, expiresAt } = row;
+): Promise<SessionHolder | undefined> {
+  const { id, userId, tokenVersion } = row;
   const personal = await sealed(tx, people, row, client);
-  await insert(tx, { id, userId, createdAt, expiresAt, personal });
+  const [made] = await insert(tx, { ...row, id: uuidOf(id), userId: uuidOf(userId), personal });
+  return made && { id, generation: 1, userId, roles: made.roles, tokenVersion };
 }
 
 const note = statement("note_session_client", (p: Params<{ id: string; personal: Uint8Array }>) =>
@@ -108,7 +124,7 @@ export async function rotateSession(
   params: RotateParams,
 ): Promise<SessionHolder | undefined> {
   const [row] = await rotate(session, params);
-  return row && { ...row, roles: row.roles as Role[] };
+  return row;
 }
 
 const select = statement("find_session", (p: Params<{ id: string }>) =>
@@ -128,7 +144,7 @@ export async function findSession(
   if (!row) return undefined;
   const { generation, userId, rotatedAt, revokedAt, expiresAt } = row.session;
   return {
-    holder: { id, generation, userId, roles: row.roles as Role[], tokenVersion: row.tokenVersion },
+    holder: { id, generation, userId, roles: row.roles, tokenVersion: row.tokenVersion },
     state: { generation, expiresAt, rotatedAt: rotatedAt ?? undefined, revokedAt: revokedAt ?? undefined },
   };
 }

@@ -2,9 +2,6 @@ import { fault, invalid } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
 import { normalEmail } from "./email";
 
-/** What an account may do. */
-export type Role = "customer" | "staff" | "admin";
-
 /** What is personal in an account. */
 export interface Person {
   /** Normalised. */
@@ -15,7 +12,8 @@ export interface Person {
 /** A person who can sign in. */
 export interface Account extends Person {
   id: Id<"usr">;
-  roles: Role[];
+  /** Built-in ones, and those that operators defined. */
+  roles: string[];
   /** Goes up with each change that makes older access tokens stale. */
   tokenVersion: number;
   createdAt: Date;

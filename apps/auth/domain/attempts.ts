@@ -26,8 +26,12 @@ export const trustSeconds = 30 * 86_400;
 /** Attempts within one window, this one included. */
 export interface Counted {
   scope: AttemptScope;
-  attempts: number;
-  oldest: Date;
+  /** With a wrong password. */
+  wrong: number;
+  /** Whose password is being looked at, this one included. */
+  pending: number;
+  /** The first of the wrong ones. */
+  oldest?: Date;
   /** Until when the address counts as the owner's. */
   trustedUntil?: Date;
 }
@@ -38,16 +42,25 @@ const tooManyAttempts = (seconds: number) =>
     retryAfterSeconds: Math.max(1, Math.ceil(seconds)),
   });
 
-/** Refuses an attempt beyond one of the windows that hold for it. Fault RATE_LIMITED. */
-export function checkAttempts(counts: readonly Counted[], now: Date): void {
+/** How long to wait before one window has room; 0 when it has. Those in flight may turn out right within a second. */
+function waitFor({ scope, wrong, pending, oldest }: Counted, most: number, now: Date): number {
+  if (wrong + pending <= most) return 0;
+  if (wrong < most || !oldest) return 1;
+  return attemptWindows[scope].seconds - (now.getTime() - oldest.getTime()) / 1000;
+}
+
+/**
+ * Refuses an attempt beyond one of the windows that hold for it; `most` tells what operators have set. Fault
+ * RATE_LIMITED.
+ */
+export function checkAttempts(
+  counts: readonly Counted[],
+  now: Date,
+  most: (scope: AttemptScope) => number = (scope) => attemptWindows[scope].most,
+): void {
   const pair = counts.find(({ scope }) => scope === "pair");
   const isOwners = pair?.trustedUntil !== undefined && pair.trustedUntil > now;
-  const over = counts.filter(
-    ({ scope, attempts }) => attempts > attemptWindows[scope].most && !(scope === "account" && isOwners),
-  );
-  if (over.length === 0) return;
-  const waits = over.map(
-    ({ scope, oldest }) => attemptWindows[scope].seconds - (now.getTime() - oldest.getTime()) / 1000,
-  );
-  throw tooManyAttempts(Math.max(...waits));
+  const holding = counts.filter(({ scope }) => !(scope === "account" && isOwners));
+  const wait = Math.max(0, ...holding.map((count) => waitFor(count, most(count.scope), now)));
+  if (wait > 0) throw tooManyAttempts(wait);
 }

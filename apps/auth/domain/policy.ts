@@ -1,5 +1,6 @@
 import { fault, invalid } from "@mall/kernel/fault";
 import type { Id } from "@mall/kernel/id";
+import { builtInRoles } from "./access";
 
 /** A role that operators defined. */
 export interface PolicyRole {
@@ -35,11 +36,9 @@ export interface Revocation {
 /** What one policy may hold: every instance of every service keeps it in memory. */
 export const policyMax = { roles: 100, rules: 200, blockedUsers: 10_000 } as const;
 
-const builtIn = new Set(["customer", "staff", "admin"]);
-
 /** Fault VALIDATION when a role of this name is not the operators' to define. */
 export function checkRoleName(name: string): void {
-  if (!builtIn.has(name)) return;
+  if (!builtInRoles.includes(name)) return;
   throw invalid([{ parameter: "name", pointer: "#/name", detail: "is the name of a built-in role" }]);
 }
 

@@ -1,5 +1,6 @@
 import { turnstile } from "@mall/kernel/concurrency";
 import { fault } from "@mall/kernel/fault";
+import { comparablePassword } from "../domain/password";
 import type { Passwords } from "./port";
 
 export interface HashLimits {
@@ -37,7 +38,7 @@ export function limitedPasswords(
 
   return {
     ...passwords,
-    hash: async (password) => take(() => passwords.hash(password.normalize("NFKC"))),
-    verify: async (password, phc) => take(() => passwords.verify(password.normalize("NFKC"), phc)),
+    hash: async (password) => take(() => passwords.hash(comparablePassword(password))),
+    verify: async (password, phc) => take(() => passwords.verify(comparablePassword(password), phc)),
   };
 }

@@ -1,12 +1,16 @@
 import {
   EmailChangeRequestedSchema,
   EmailVerificationRequestedSchema,
+  PasswordChangedSchema,
+  PasswordResetRequestedSchema,
 } from "@mall/gen/mall/auth/v1/events_pb";
 import { UserDeletedSchema } from "@mall/gen/mall/user/v1/events_pb";
 import { type Consumer, consumer } from "@mall/kernel/bus/consume";
 import type { Id } from "@mall/kernel/id";
 import { eraseAccount } from "../application/erase-account";
 import { mailCode } from "../application/mail-code";
+import { mailPasswordChange } from "../application/mail-password-change";
+import { mailPasswordReset, notePasswordReset } from "../application/mail-password-reset";
 import type { Deps } from "../deps";
 import type { CodeKind } from "../domain/code";
 
@@ -25,5 +29,14 @@ const mailing =
 export const authConsumers = (deps: Deps): Consumer[] => [
   consumer(EmailVerificationRequestedSchema, nothing, mailing(deps, "EMAIL_VERIFICATION")),
   consumer(EmailChangeRequestedSchema, nothing, mailing(deps, "EMAIL_CHANGE")),
+  consumer(
+    PasswordResetRequestedSchema,
+    (tx, { resetId }, _, userId: Id<"usr"> | undefined) =>
+      notePasswordReset(deps)(tx, resetId as Id<"rst">, userId),
+    ({ resetId }) => mailPasswordReset(deps)(resetId as Id<"rst">),
+  ),
+  consumer(PasswordChangedSchema, nothing, ({ userId, tokenVersion }) =>
+    mailPasswordChange(deps)(userId as Id<"usr">, tokenVersion),
+  ),
   consumer(UserDeletedSchema, (tx, data) => eraseAccount(deps)(tx, data.userId as Id<"usr">)),
 ];

@@ -113,6 +113,15 @@ export const expected: Readonly<Record<string, Expected>> = {
   "EmailService/RequestEmailChange": signedIn,
   "EmailService/ConfirmEmailChange": everyone,
 
+  "PasswordService/ChangePassword": signedIn,
+  "PasswordService/RequestPasswordReset": everyone,
+  "PasswordService/ResetPassword": everyone,
+
+  "AccountService/GetUserAccess": adminAndCommands,
+  "AccountService/SetUserStatus": adminAndCommands,
+  "AccountService/GrantRole": adminAndCommands,
+  "AccountService/RevokeRole": adminAndCommands,
+
   "PolicyService/GetPolicy": services("user", "cart", "product", "order", "payment", "checkout"),
   "PolicyService/DescribePolicy": adminAndCommands,
   "PolicyService/SetRole": adminAndCommands,

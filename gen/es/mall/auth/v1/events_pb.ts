@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mall/auth/v1/events.proto.
  */
 export const file_mall_auth_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChltYWxsL2F1dGgvdjEvZXZlbnRzLnByb3RvEgxtYWxsLmF1dGgudjEiIQoOVXNlclJlZ2lzdGVyZWQSDwoHdXNlcl9pZBgBIAEoCSJBChpFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3RlZBIPCgd1c2VyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUiOwoURW1haWxDaGFuZ2VSZXF1ZXN0ZWQSDwoHdXNlcl9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgFIh8KDEVtYWlsQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJYgZwcm90bzM");
+  fileDesc("ChltYWxsL2F1dGgvdjEvZXZlbnRzLnByb3RvEgxtYWxsLmF1dGgudjEiIQoOVXNlclJlZ2lzdGVyZWQSDwoHdXNlcl9pZBgBIAEoCSJBChpFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3RlZBIPCgd1c2VyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUiOwoURW1haWxDaGFuZ2VSZXF1ZXN0ZWQSDwoHdXNlcl9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgFIh8KDEVtYWlsQ2hhbmdlZBIPCgd1c2VyX2lkGAEgASgJIioKFlBhc3N3b3JkUmVzZXRSZXF1ZXN0ZWQSEAoIcmVzZXRfaWQYASABKAkiOQoPUGFzc3dvcmRDaGFuZ2VkEg8KB3VzZXJfaWQYASABKAkSFQoNdG9rZW5fdmVyc2lvbhgCIAEoBWIGcHJvdG8z");
 
 /**
  * An account was created. Personal data is read by id from the auth service.
@@ -179,4 +179,90 @@ export type EmailChangedJson = {
  */
 export const EmailChangedSchema: GenMessage<EmailChanged, {jsonType: EmailChangedJson}> = /*@__PURE__*/
   messageDesc(file_mall_auth_v1_events, 3);
+
+/**
+ * Somebody asked to set another password by mail; for whom is read from the auth service. It is announced for addresses
+ * without an account, too, so that who asks cannot tell.
+ *
+ * @generated from message mall.auth.v1.PasswordResetRequested
+ */
+export type PasswordResetRequested = Message<"mall.auth.v1.PasswordResetRequested"> & {
+  /**
+   * Id of the request (rst_…).
+   *
+   * @generated from field: string reset_id = 1;
+   */
+  resetId: string;
+};
+
+/**
+ * Somebody asked to set another password by mail; for whom is read from the auth service. It is announced for addresses
+ * without an account, too, so that who asks cannot tell.
+ *
+ * @generated from message mall.auth.v1.PasswordResetRequested
+ */
+export type PasswordResetRequestedJson = {
+  /**
+   * Id of the request (rst_…).
+   *
+   * @generated from field: string reset_id = 1;
+   */
+  resetId?: string;
+};
+
+/**
+ * Describes the message mall.auth.v1.PasswordResetRequested.
+ * Use `create(PasswordResetRequestedSchema)` to create a new message.
+ */
+export const PasswordResetRequestedSchema: GenMessage<PasswordResetRequested, {jsonType: PasswordResetRequestedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_events, 4);
+
+/**
+ * The password of an account is another one now.
+ *
+ * @generated from message mall.auth.v1.PasswordChanged
+ */
+export type PasswordChanged = Message<"mall.auth.v1.PasswordChanged"> & {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Which version of the account it is since.
+   *
+   * @generated from field: int32 token_version = 2;
+   */
+  tokenVersion: number;
+};
+
+/**
+ * The password of an account is another one now.
+ *
+ * @generated from message mall.auth.v1.PasswordChanged
+ */
+export type PasswordChangedJson = {
+  /**
+   * Id of the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId?: string;
+
+  /**
+   * Which version of the account it is since.
+   *
+   * @generated from field: int32 token_version = 2;
+   */
+  tokenVersion?: number;
+};
+
+/**
+ * Describes the message mall.auth.v1.PasswordChanged.
+ * Use `create(PasswordChangedSchema)` to create a new message.
+ */
+export const PasswordChangedSchema: GenMessage<PasswordChanged, {jsonType: PasswordChangedJson}> = /*@__PURE__*/
+  messageDesc(file_mall_auth_v1_events, 5);
 

@@ -1,0 +1,1 @@
+ALTER TABLE "auth"."login_attempts" ADD COLUMN "pending" timestamp (3) with time zone[] DEFAULT '{}' NOT NULL;
