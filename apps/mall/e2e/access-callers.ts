@@ -12,7 +12,7 @@ import { generateKeyPair } from "jose";
 import { buildMall } from "../mall";
 import { newAdmin, newApiKey, newUserWith } from "./command";
 import { type Host, host } from "./host";
-import { newUser, type Options, rest } from "./shop";
+import { newUser, type Options, rest, unknownId } from "./shop";
 
 const { MALL_MASTER_KEY } = parseEnv(baseEnv, {});
 
@@ -105,6 +105,37 @@ export async function newCallers() {
 /** The token by which a service knows its caller. */
 export const serviceToken = (caller: CallerName, callee: ServiceName, scope: string): Promise<string> =>
   serviceTokens(MALL_MASTER_KEY, caller, () => new Date()).tokenFor(callee, scope);
+
+/** Headers by which somebody claims to be an administrator, a service or a part of the network. */
+export const claimedIdentity = (): Record<string, string> => {
+  const admin = unknownId("usr");
+  const service = "checkout";
+  const spiffe = "spiffe://mall/service/checkout";
+  return {
+    ...{
+      "x-user": admin,
+      "x-user-id": admin,
+      "x-user-roles": "admin",
+      "x-roles": "admin",
+      "x-role": "admin",
+    },
+    ...{ "x-auth-user": admin, "x-auth-request-user": admin, "x-authenticated-user": admin },
+    ...{ "x-forwarded-user": admin, "x-forwarded-groups": "admin", "x-forwarded-email": "boss@example.com" },
+    ...{
+      "remote-user": admin,
+      "x-remote-user": admin,
+      "x-admin": "true",
+      cookie: `user=${admin}; role=admin`,
+    },
+    ...{ "x-service": service, "x-service-name": service, "x-caller": service, "x-internal": "true" },
+    ...{ "x-spiffe-id": spiffe, "x-forwarded-client-cert": `By=x;URI=${spiffe}`, "x-client-cert": spiffe },
+    ...{ "x-ssl-client-s-dn": "CN=checkout", "x-ssl-client-verify": "SUCCESS", "x-peer": service },
+    ...{ "x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", forwarded: "for=127.0.0.1" },
+    ...{ "x-client-address": "127.0.0.1", "x-client-device": "checkout", "x-original-url": "/v1/policy" },
+    ...{ "cf-access-authenticated-user-email": "boss@example.com", "x-mall-actor": "command" },
+    ...{ "x-http-method-override": "GET", "proxy-authorization": "Basic YWRtaW46YWRtaW4=" },
+  };
+};
 
 /** Sends requests to services past the gateway, as another service would. */
 export interface Inside {
