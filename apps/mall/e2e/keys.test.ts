@@ -8,6 +8,15 @@ interface Refreshed {
   tokens: { accessToken: string; refreshToken: string };
 }
 
+/** Waits until each service has answered once: a Worker that just started may not know the policy yet. */
+async function warmUp({ token }: { token: string }) {
+  for (const path of ["/v1/orders", "/v1/me", "/v1/products?pageSize=1"]) {
+    const until = performance.now() + 30_000;
+    while ((await rest("GET", path, undefined, { token })).status !== 200)
+      if (performance.now() > until) throw new Error(`${path} was not there within 30 s`);
+  }
+}
+
 /** Seconds from a rotation until every process of auth signs with its key, and some more. */
 const untilSigning = 75;
 /** A second rotation while the first one's key signs not yet for long. */
@@ -47,6 +56,7 @@ test.skipIf(hostKind === "one")(
       }
     }
     const old = await newUser();
+    await warmUp(old);
     const everybody = [...Array.from({ length: 4 }, shopper), patient(old.token)];
     const rotate = async () => {
       const rotated = await mall("keys", "rotate");
