@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { fault } from "@mall/kernel/fault";
-import { clientHeaderNames } from "@mall/kernel/identity/client";
+import { claimsIdentity } from "@mall/kernel/identity/claimed-headers";
 import { problemResponse } from "@mall/kernel/problem";
 import type { Registry, Sending } from "@mall/kernel/registry/port";
 import { timeoutMsOf } from "@mall/kernel/rpc/deadline";
@@ -9,17 +9,14 @@ import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
 
-/** Headers that claim an identity or belong to one hop; they never pass the edge. */
-const stripped = [
-  "x-service-token",
-  "connection",
-  "keep-alive",
-  "transfer-encoding",
-  "upgrade",
-  "x-user-id",
-  "x-user-roles",
-  ...clientHeaderNames,
-];
+/** Headers that belong to one hop. */
+const hopByHop = ["connection", "keep-alive", "transfer-encoding", "upgrade"];
+
+/** Removes what belongs to the hop before, and every claim of who somebody is or comes from. */
+function stripHeaders(headers: Headers): void {
+  for (const name of [...headers.keys()])
+    if (hopByHop.includes(name) || claimsIdentity(name)) headers.delete(name);
+}
 
 /** Beyond the time that the service itself has, so that its own answer comes first. */
 const patienceMs = 500;
@@ -67,7 +64,7 @@ export async function forward(
     return edgeError(request, fault("resource_exhausted", "PAYLOAD_TOO_LARGE", detail), requestId);
   }
   const headers = new Headers(request.headers);
-  for (const name of stripped) headers.delete(name);
+  stripHeaders(headers);
   headers.set("x-request-id", requestId);
   own?.forEach((value, name) => void headers.set(name, value));
   try {
