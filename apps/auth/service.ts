@@ -55,8 +55,11 @@ function compose(resources: Resources, passwords: Passwords) {
     passwords: limitedPasswords(passwords, resources.background),
     isCommonPassword: commonPasswords(common),
     mailer: mailerOf(env),
-    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock)
-      .verify,
+    verifyAccessToken: accessTokenVerifier({
+      fetchAuth: (request) => resources.registry.fetch("auth")(request),
+      clock,
+      background: resources.background,
+    }).verify,
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,

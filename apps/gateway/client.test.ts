@@ -80,6 +80,50 @@ test("gRPC tells the same: the connection's address and the gateway's own token"
   );
 });
 
+test("no header that claims an identity passes the edge, whatever its form, and all others do", async () => {
+  const claimed = [
+    ...["X-User-Id", "x-user-roles", "x-user", "x-roles", "x-auth-request-user", "x-authenticated-user"],
+    ...[
+      "x-forwarded-user",
+      "X-FORWARDED-FOR",
+      "forwarded",
+      "x-real-ip",
+      "remote-user",
+      "x-remote-user",
+      "cookie",
+    ],
+    ...[
+      "x-forwarded-client-cert",
+      "x-ssl-client-verify",
+      "x-spiffe-id",
+      "x-peer",
+      "x-service",
+      "x-service-name",
+    ],
+    ...["x-client-cert", "x-internal", "x-mall-actor", "cf-access-jwt-assertion", "x-amzn-oidc-identity"],
+  ];
+  const others = {
+    ...{ authorization: "Bearer x", "idempotency-key": "k", "x-cart-secret": "c", "x-order-secret": "o" },
+    ...{
+      "x-user-agent": "grpc-web",
+      "x-grpc-web": "1",
+      traceparent: "t",
+      "content-type": "application/json",
+    },
+  };
+  const headers = { ...others, ...Object.fromEntries(claimed.map((name) => [name, "checkout"])) };
+  for (const path of ["/v1/carts", "/mall.cart.v1.CartService/CreateCart", "/webhooks/payments/stripe"]) {
+    const body = "{}";
+    const response = await gateway.fetch(
+      new Request(`http://mall${path}`, { method: "POST", headers, body }),
+    );
+    expect(response.status).toBe(200);
+    const passed = Object.fromEntries(seen.at(-1)!.headers);
+    expect(passed).toMatchObject(others);
+    expect(claimed.filter((name) => passed[name.toLowerCase()] !== undefined)).toEqual([]);
+  }
+});
+
 test("what a provider sends is passed on without an address, claimed or true", async () => {
   for (const path of ["/webhooks/payments/stripe", "/_events/user"]) {
     const { headers, client } = await passedOn(path, "192.0.2.1", "POST");

@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import { fault } from "@mall/kernel/fault";
-import { clientHeaderNames } from "@mall/kernel/identity/client";
+import { claimsIdentity } from "@mall/kernel/identity/claimed-headers";
 import type { Registry, Sending } from "@mall/kernel/registry/port";
 import { timeoutMsOf } from "@mall/kernel/rpc/deadline";
 import { limits } from "@mall/kernel/rpc/limits";
@@ -9,17 +9,14 @@ import type { ServiceName } from "@mall/kernel/topology";
 import { edgeError } from "./edge-error";
 import { receivedBody } from "./request-limits";
 
-/** Headers that claim an identity or belong to one hop; they never pass the edge. */
-const stripped = [
-  "x-service-token",
-  "connection",
-  "keep-alive",
-  "transfer-encoding",
-  "upgrade",
-  "x-user-id",
-  "x-user-roles",
-  ...clientHeaderNames,
-];
+/** Headers that belong to one hop. */
+const hopByHop = ["connection", "keep-alive", "transfer-encoding", "upgrade"];
+
+/** Removes what belongs to the hop before, and every claim of who somebody is or comes from. */
+function stripHeaders(headers: Headers): void {
+  for (const name of [...headers.keys()])
+    if (hopByHop.includes(name) || claimsIdentity(name)) headers.delete(name);
+}
 
 /** Beyond the time that the service itself has, so that its own answer comes first. */
 const patienceMs = 500;
@@ -54,7 +51,7 @@ export async function forward(
 ): Promise<Response> {
   const requestId = requestIdOf(request.headers);
   const headers = new Headers(request.headers);
-  for (const name of stripped) headers.delete(name);
+  stripHeaders(headers);
   headers.set("x-request-id", requestId);
   own?.forEach((value, name) => void headers.set(name, value));
   try {

@@ -15,6 +15,8 @@ export interface Host {
   grpc?: string;
   /** Origin of each service, where these have addresses of their own. */
   services?: Readonly<Record<ServiceName, string>>;
+  /** host:port of gRPC of each service, where these have addresses of their own. */
+  grpcServices?: Readonly<Record<ServiceName, string>>;
   /** Where its mails go. */
   mails: MailSink;
   /** The database it runs on; for what only an operator may do. */
@@ -130,6 +132,9 @@ async function manyProcesses(databaseUrl: string, bus: Env): Promise<Started> {
     url: `http://127.0.0.1:${portOf("gateway")}`,
     grpc: `127.0.0.1:${grpcPortOf("gateway")}`,
     services,
+    grpcServices: Object.fromEntries(
+      serviceNames.map((name) => [name, `127.0.0.1:${grpcPortOf(name)}`]),
+    ) as Record<ServiceName, string>,
     databaseUrl,
   };
   return { host, children };

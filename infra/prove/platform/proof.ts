@@ -11,7 +11,7 @@ export interface PlatformContext {
   /** The number for this form. */
   size(counts: Record<Form, number>): number;
   random: Random;
-  /** Customers a second; some send several requests. */
+  /** Requests a second. */
   pace: number;
   mall: ClusterMall;
   door: FrontDoor;
