@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { posix } from "node:path";
 import { clone, create, type DescMethod, type MessageInitShape, setExtension } from "@bufbuild/protobuf";
 import { MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import {
   Access,
   Idempotency,

@@ -77,6 +77,7 @@ function environmentOf(
     ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
     ...(given.vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
     ...(given.vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
+    ...(given.vars.UPSTASH_REDIS_REST_URL && name === "gateway" ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
   ];
   const secrets = required.length > 0 ? { secrets: { required } } : {};
   if (name === "gateway")

@@ -22,10 +22,10 @@ async function snapshot(): Promise<Map<string, string>> {
   return digests;
 }
 
-/** Messages and services from proto/; documents, what clients know of them and permissions; the list of passwords. */
+/** Messages and services from proto/; documents, what clients know of them, permissions and routes; the list of passwords. */
 async function generateFromContract(): Promise<void> {
   const { exitCode } =
-    await $`buf generate && bun infra/openapi/generate.ts && bun infra/openapi/client.ts && bun infra/permissions.ts && bun infra/common-passwords.ts`.nothrow();
+    await $`buf generate && bun infra/openapi/generate.ts && bun infra/openapi/client.ts && bun infra/permissions.ts && bun infra/gateway-routes.ts && bun infra/common-passwords.ts`.nothrow();
   if (exitCode !== 0) process.exit(1);
 }
 

@@ -1,4 +1,4 @@
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { policyOf } from "@mall/kernel/rpc/policy";
 
 /** Every permission of the contract and the built-in roles that have it, for the service that gives permissions. */

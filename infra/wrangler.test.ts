@@ -94,6 +94,19 @@ describe("the Worker configurations", () => {
     expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
   });
 
+  test("ask the gateway for the token of the Redis where requests are counted in one", () => {
+    const production = {
+      ...deployment.production,
+      vars: { UPSTASH_REDIS_REST_URL: "https://eu1.upstash.io" },
+    };
+    const secretsOf = (name: WorkerName) => {
+      const config = wranglerConfig(name, undefined, { ...deployment, production });
+      return (sectionOf(config as Config, "production") as { secrets?: { required: string[] } }).secrets;
+    };
+    expect(secretsOf("gateway")).toEqual({ required: ["MALL_MASTER_KEY", "UPSTASH_REDIS_REST_TOKEN"] });
+    expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
+  });
+
   test("show only the gateway to the internet", async () => {
     for (const name of workerNames) {
       const config = await fileOf(name);

@@ -302,10 +302,11 @@ function gateSources({ client, clock, log, settings, resources }: Kernel, own: A
 /** Puts a service together: Connect, gRPC-Web, REST, events, health and documents behind one fetch. */
 export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   const { resources, log } = kernel;
-  const tokens = accessTokenVerifier(
-    (request) => resources.registry.fetch("auth")(request, { isRepeatable: true }),
-    kernel.clock,
-  );
+  const tokens = accessTokenVerifier({
+    fetchAuth: (request) => resources.registry.fetch("auth")(request, { isRepeatable: true }),
+    clock: kernel.clock,
+    background: resources.background,
+  });
   const sources = gateSources(kernel, parts.sources);
   const rpc = createRpcServer({
     implementations: parts.implementations,

@@ -1,10 +1,15 @@
 import * as z from "zod";
 import { masterKeysOf } from "./crypto/derive";
+import { flawOfPasswordIn, flawOfSecret } from "./secret";
 
 /** Raw environment: process.env on Bun, the bindings of type string on Workers. */
 export type EnvSource = Record<string, string | undefined>;
 
 const devMasterKey = "development-only-master-key-not-for-production";
+
+/** A variable that holds a secret, empty when it is not needed; production takes none with fewer characters. */
+export const secretText = (charactersMin: number, description: string) =>
+  z.string().default("").meta({ description, secretCharactersMin: charactersMin });
 
 /** Variables every service understands. Each service's env.ts extends them; the README table is made from both. */
 export const baseEnv = z.object({
@@ -15,9 +20,11 @@ export const baseEnv = z.object({
       error: "each key must have at least 32 characters",
     })
     .default(devMasterKey)
-    .describe(
-      "Secret of at least 32 characters that seals keys and derives secrets; after a change a comma list, the newest first. Must be set in production.",
-    ),
+    .meta({
+      description:
+        "Secret of at least 32 characters that seals keys and derives secrets; after a change a comma list, the newest first. Must be set in production.",
+      secretCharactersMin: 32,
+    }),
   LOG_LEVEL: z
     .enum(["debug", "info", "warn", "error", "silent"])
     .default("info")
@@ -43,15 +50,15 @@ export const baseEnv = z.object({
     .default("local")
     .describe("What carries events: calls between services, QStash, or RabbitMQ (not on Workers)."),
   QSTASH_URL: z.url().default("https://qstash.upstash.io").describe("Address of QStash."),
-  QSTASH_TOKEN: z.string().default("").describe("Token that publishes on QStash; needed by BUS=qstash."),
-  QSTASH_CURRENT_SIGNING_KEY: z
-    .string()
-    .default("")
-    .describe("Key that QStash signs its deliveries with; needed by BUS=qstash."),
-  QSTASH_NEXT_SIGNING_KEY: z
-    .string()
-    .default("")
-    .describe("Key that QStash will sign with after a rotation; needed by BUS=qstash."),
+  QSTASH_TOKEN: secretText(16, "Token that publishes on QStash; needed by BUS=qstash."),
+  QSTASH_CURRENT_SIGNING_KEY: secretText(
+    16,
+    "Key that QStash signs its deliveries with; needed by BUS=qstash.",
+  ),
+  QSTASH_NEXT_SIGNING_KEY: secretText(
+    16,
+    "Key that QStash will sign with after a rotation; needed by BUS=qstash.",
+  ),
   RABBITMQ_URL: z
     .string()
     .default("")
@@ -114,11 +121,37 @@ export type BaseEnv = z.infer<typeof baseEnv>;
 export const incompleteEnv = (lines: readonly string[]): Error =>
   new Error(`The environment is not complete:\n${lines.map((line) => `  ${line}`).join("\n")}`);
 
+/** What is wrong with the secrets of a parsed environment, a line each. */
+const flawsOfSecrets = (schema: z.ZodObject, parsed: Record<string, unknown>): string[] =>
+  Object.entries(schema.shape).flatMap(([name, field]) => {
+    const charactersMin = (field as z.ZodType).meta()?.secretCharactersMin as number | undefined;
+    const value = parsed[name] as string | undefined;
+    if (charactersMin === undefined || !value) return [];
+    return value.split(",").flatMap((secret) => {
+      const flaw = flawOfSecret(secret.trim(), charactersMin);
+      return flaw ? [`${name}: ${flaw}`] : [];
+    });
+  });
+
+/** What is wrong with the passwords in addresses of databases, and of the broker where it is used, a line each. */
+const flawsOfAddresses = (source: EnvSource): string[] =>
+  Object.entries(source).flatMap(([name, url]) => {
+    const isUsed =
+      /(?:^|_)DATABASE_URL$/.test(name) || (name === "RABBITMQ_URL" && source.BUS === "rabbitmq");
+    if (!url || !isUsed) return [];
+    const flaw = flawOfPasswordIn(url, name === "RABBITMQ_URL");
+    return flaw ? [`${name}: ${flaw}`] : [];
+  });
+
 /**
  * Parses an environment once, in the composition root. Throws one Error whose message names every variable that is
- * missing or wrong; in production also when the master key is the development one.
+ * missing or wrong, and in production every secret that is missing, well known, too short or the same few characters; it
+ * never quotes one.
  */
-export function parseEnv<T extends z.ZodType<BaseEnv>>(schema: T, source: EnvSource): z.infer<T> {
+export function parseEnv<T extends z.ZodObject & z.ZodType<BaseEnv>>(
+  schema: T,
+  source: EnvSource,
+): z.infer<T> {
   const given = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value !== ""),
   );
@@ -126,11 +159,8 @@ export function parseEnv<T extends z.ZodType<BaseEnv>>(schema: T, source: EnvSou
   if (!parsed.success) {
     throw incompleteEnv(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
   }
-  if (
-    parsed.data.MALL_ENV === "production" &&
-    masterKeysOf(parsed.data.MALL_MASTER_KEY).includes(devMasterKey)
-  ) {
-    throw incompleteEnv(["MALL_MASTER_KEY: must be set to a secret of your own in production"]);
-  }
+  if (parsed.data.MALL_ENV !== "production") return parsed.data;
+  const flaws = [...flawsOfSecrets(schema, parsed.data), ...flawsOfAddresses(given)];
+  if (flaws.length > 0) throw incompleteEnv([...new Set(flaws)]);
   return parsed.data;
 }

@@ -20,10 +20,13 @@ const statusOfCode: Partial<Record<Code, number>> = {
 const statusOfReason: Record<string, number> = {
   PAYMENT_DECLINED: 402,
   METHOD_NOT_ALLOWED: 405,
+  REQUEST_TIMEOUT: 408,
   VERSION_MISMATCH: 412,
   PAYLOAD_TOO_LARGE: 413,
+  URI_TOO_LONG: 414,
   UNSUPPORTED_MEDIA_TYPE: 415,
   IDEMPOTENCY_KEY_REUSED: 422,
+  HEADERS_TOO_LARGE: 431,
 };
 
 /** HTTP status of a fault on REST, by its reason first, else by its Connect code; 500 for what is no fault. */

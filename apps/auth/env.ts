@@ -1,4 +1,4 @@
-import { baseEnv } from "@mall/kernel/env";
+import { baseEnv, secretText } from "@mall/kernel/env";
 import * as z from "zod";
 
 const daySeconds = 86_400;
@@ -29,7 +29,7 @@ export const authEnv = baseEnv.extend({
     .url({ protocol: /^https?$/ })
     .default("https://api.resend.com/emails")
     .describe("Address that takes a mail as JSON by POST, in the shape of Resend's API."),
-  MAILER_TOKEN: z.string().default("").describe("Bearer token of the mail provider; needed by MAILER=http."),
+  MAILER_TOKEN: secretText(16, "Bearer token of the mail provider; needed by MAILER=http."),
   MAIL_FROM: z
     .string()
     .default("")

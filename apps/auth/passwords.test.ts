@@ -9,6 +9,7 @@ import { counted } from "@mall/kernel/testing/counted";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { mailSink } from "@mall/kernel/testing/mail-sink";
 import { reasonOf } from "@mall/kernel/testing/refusal";
+import { attemptWindows } from "./domain/attempts";
 import { bunPasswords } from "./password/bun";
 import type { Passwords } from "./password/port";
 import { createAuthService } from "./service";
@@ -226,6 +227,16 @@ describe("a forgotten password", () => {
     mall.clock.advance(30 * 60);
     expect(await reasonOf(reset(second))).toBe("CODE_INVALID");
     expect(await reasonOf(signIn(email))).toBe("");
+  });
+
+  test("that others guessed at from everywhere lets its owner in again once it is replaced", async () => {
+    const { email, code } = await forgetful();
+    const from = (address: string, text: string) =>
+      reasonOf(mall.client(AuthService, { client: { address } }).login({ email, password: text }));
+    for (let n = 0; n < attemptWindows.account.most; n++) await from(`198.51.${n}.1`, "a wrong horse");
+    expect(await from("192.0.2.1", password)).toBe("RATE_LIMITED");
+    await reset(code);
+    expect(await from("192.0.2.1", next)).toBe("");
   });
 
   test("leaves the code good when the new one is refused", async () => {

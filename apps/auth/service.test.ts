@@ -267,7 +267,11 @@ describe("access tokens", () => {
 
   test("are verified by every service against the published keys", async () => {
     const { user, tokens } = await someone();
-    const { verify } = accessTokenVerifier((request) => mall.app.fetch(request), mall.clock);
+    const { verify } = accessTokenVerifier({
+      fetchAuth: (request) => mall.app.fetch(request),
+      clock: mall.clock,
+      background: () => {},
+    });
     const { sid } = decodeJwt(tokens.accessToken) as { sid: string };
     expect(await verify(tokens.accessToken)).toEqual({
       id: user.id as never,
@@ -383,8 +387,8 @@ describe("access tokens", () => {
       async () => Response.json({ no: "keys" }),
       () => Promise.reject(new TypeError("connection refused")),
     ];
-    for (const source of sources) {
-      const { verify } = accessTokenVerifier(source, mall.clock);
+    for (const fetchAuth of sources) {
+      const { verify } = accessTokenVerifier({ fetchAuth, clock: mall.clock, background: () => {} });
       expect(await refusal(verify(tokens.accessToken))).toBe("Unavailable AUTH_UNAVAILABLE");
     }
   });

@@ -9,6 +9,7 @@ import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { mailerOf } from "@mall/kernel/mailer/settings";
 import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
+import { findUser } from "./application/find-user";
 import { getPolicy } from "./application/get-policy";
 import { listSigningKeys, type ShownKey } from "./application/list-signing-keys";
 import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
@@ -54,8 +55,11 @@ function compose(resources: Resources, passwords: Passwords) {
     passwords: limitedPasswords(passwords, resources.background),
     isCommonPassword: commonPasswords(common),
     mailer: mailerOf(env),
-    verifyAccessToken: accessTokenVerifier((request) => resources.registry.fetch("auth")(request), clock)
-      .verify,
+    verifyAccessToken: accessTokenVerifier({
+      fetchAuth: (request) => resources.registry.fetch("auth")(request),
+      clock,
+      background: resources.background,
+    }).verify,
     keys: signingKeys({ db, clock, seal: kernel.seal("signing-keys") }),
     permissions,
     accessTtlSeconds: env.ACCESS_TOKEN_TTL_SECONDS,
@@ -111,6 +115,8 @@ export function createAuthService(resources: Resources, passwords: Passwords): M
 export interface AuthCommands {
   /** Creates or promotes an administrator; the password is the new account's, absent for one that existed. */
   createAdmin(email: string): Promise<{ password?: string }>;
+  /** Who has an address. */
+  findUser(email: string): Promise<Id<"usr"> | undefined>;
   rotateSigningKeys(): Promise<Rotation>;
   listSigningKeys(): Promise<ShownKey[]>;
 }
@@ -120,6 +126,7 @@ export function createAuthCommands(resources: Resources, passwords: Passwords): 
   const { kernel, deps } = compose(resources, passwords);
   return {
     createAdmin: createAdmin({ ...deps, db: resources.db }),
+    findUser: findUser(deps),
     rotateSigningKeys: rotateSigningKeys({ ...deps, sealKeys: kernel.seal("signing-keys") }),
     listSigningKeys: listSigningKeys(deps),
   };

@@ -1,37 +1,25 @@
 import { ConnectError } from "@connectrpc/connect";
-import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { fault } from "@mall/kernel/fault";
-import { clientHeaderNames } from "@mall/kernel/identity/client";
-import { problemResponse } from "@mall/kernel/problem";
+import { claimsIdentity } from "@mall/kernel/identity/claimed-headers";
 import type { Registry, Sending } from "@mall/kernel/registry/port";
 import { timeoutMsOf } from "@mall/kernel/rpc/deadline";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { ServiceName } from "@mall/kernel/topology";
+import { edgeError } from "./edge-error";
+import { receivedBody } from "./request-limits";
 
-/** Headers that claim an identity or belong to one hop; they never pass the edge. */
-const stripped = [
-  "x-service-token",
-  "connection",
-  "keep-alive",
-  "transfer-encoding",
-  "upgrade",
-  "x-user-id",
-  "x-user-roles",
-  ...clientHeaderNames,
-];
+/** Headers that belong to one hop. */
+const hopByHop = ["connection", "keep-alive", "transfer-encoding", "upgrade"];
+
+/** Removes what belongs to the hop before, and every claim of who somebody is or comes from. */
+function stripHeaders(headers: Headers): void {
+  for (const name of [...headers.keys()])
+    if (hopByHop.includes(name) || claimsIdentity(name)) headers.delete(name);
+}
 
 /** Beyond the time that the service itself has, so that its own answer comes first. */
 const patienceMs = 500;
-
-/** Answers a failure of the edge in the form the client speaks. */
-export function edgeError(request: Request, error: ConnectError, requestId: string): Response {
-  const path = new URL(request.url).pathname;
-  if (!path.startsWith("/mall.")) return problemResponse(error, requestId);
-  const { status, headers } = problemResponse(error, requestId);
-  headers.set("content-type", "application/json");
-  return new Response(errorToJsonBytes(error, {}) as Uint8Array<ArrayBuffer>, { status, headers });
-}
 
 /** What the gateway knows of a request that it passes on. */
 export interface Forwarding extends Sending {
@@ -52,7 +40,7 @@ function unanswered(service: ServiceName, error: unknown): ConnectError {
 }
 
 /**
- * Sends a request on to the service that owns it, body unread, with the time that its client gives it, a minute where
+ * Sends a request on to the service that owns it, undecoded, with the time that its client gives it, a minute where
  * it says nothing and the service does not end it before.
  */
 export async function forward(
@@ -62,23 +50,21 @@ export async function forward(
   { bodyBytesMax, own, isRepeatable }: Forwarding,
 ): Promise<Response> {
   const requestId = requestIdOf(request.headers);
-  if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) {
-    const detail = `The body is larger than ${bodyBytesMax} bytes.`;
-    return edgeError(request, fault("resource_exhausted", "PAYLOAD_TOO_LARGE", detail), requestId);
-  }
   const headers = new Headers(request.headers);
-  for (const name of stripped) headers.delete(name);
+  stripHeaders(headers);
   headers.set("x-request-id", requestId);
   own?.forEach((value, name) => void headers.set(name, value));
   try {
+    const body = await receivedBody(request, bodyBytesMax);
     const givenMs = timeoutMsOf(request.headers);
     // who names no time has what the service grants, which may change while it runs
     const waitMs = givenMs ?? limits.timeoutMsMax + patienceMs;
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(waitMs)]);
-    const passed = new Request(request, { headers, signal });
+    const { method } = request;
+    const passed = new Request(request.url, { method, headers, signal, body, redirect: "manual" });
     const response = await registry.fetch(service)(passed, { isRepeatable });
     return new Response(response.body, response);
   } catch (error) {
-    return edgeError(request, unanswered(service, error), requestId);
+    return edgeError(request, unanswered(service, error));
   }
 }

@@ -1,12 +1,12 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import type { Registry } from "@mall/kernel/registry/port";
 import { addressKey } from "@mall/kernel/rpc/context";
 import { limits } from "@mall/kernel/rpc/limits";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import { serviceOfPackage } from "@mall/kernel/topology";
-import type { Introduce } from "./introduce";
-import { contract, routes } from "./routes";
+import { contract } from "./contract";
+import type { Edge } from "./edge";
+import { routes } from "./routes";
 
 /** Request headers that go on to the service; the identity of services never comes from outside. */
 const forwarded = ["authorization", "idempotency-key", "x-cart-secret", "x-order-secret", "traceparent"];
@@ -33,17 +33,26 @@ function refusal(thrown: unknown): ConnectError {
  * gRPC at the edge. Trailers do not pass Bun's fetch, so unlike everything else a gRPC call is decoded here and goes
  * on through the registry's transport.
  */
-export const grpcProxy = (registry: Registry, introduce: Introduce) => (router: ConnectRouter) => {
-  const isPublic = new Set(routes.map((route) => route.rpcPath));
+export const grpcProxy = (edge: Edge) => (router: ConnectRouter) => {
+  const { registry, introduce, admit, clientAddressOf } = edge;
+  const published = new Map(routes.map((route) => [route.rpcPath, route]));
+  const addressIn = ({ values, requestHeader }: HandlerContext) =>
+    clientAddressOf(values.get(addressKey), requestHeader);
   for (const service of contract) {
     const owner = serviceOfPackage(service.typeName)!;
     const transport = registry.transport(owner);
     for (const method of service.methods) {
-      if (!isPublic.has(`/${service.typeName}/${method.name}`)) continue;
+      const route = published.get(`/${service.typeName}/${method.name}`);
+      if (!route) continue;
+      const gate = async (context: HandlerContext) => {
+        const { refusal, header } = await admit(context.requestHeader, addressIn(context), route.rateClass);
+        header.forEach((value, name) => void (refusal?.metadata ?? context.responseHeader).set(name, value));
+        if (refusal) throw refusal;
+      };
       const call = async (message: never, context: HandlerContext) => {
         const header = pick(context.requestHeader, forwarded);
         header.set("x-request-id", requestIdOf(context.requestHeader));
-        const own = await introduce(owner, context.requestHeader, context.values.get(addressKey));
+        const own = await introduce(owner, context.requestHeader, addressIn(context));
         own.forEach((value, name) => void header.set(name, value));
         const timeoutMs = Math.min(context.timeoutMs() ?? limits.timeoutMs, limits.timeoutMsMax);
         const unary = method as DescMethodUnary;
@@ -56,7 +65,8 @@ export const grpcProxy = (registry: Registry, introduce: Introduce) => (router: 
         return response.message;
       };
       router.rpc(method, call as never, {
-        readMaxBytes: limits.importBytesMax,
+        requestGate: gate,
+        readMaxBytes: route.bodyBytesMax,
         maxTimeoutMs: limits.timeoutMsMax,
       });
     }

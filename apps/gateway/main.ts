@@ -5,7 +5,7 @@ import { drainable, endGently } from "@mall/kernel/host/drain";
 import { jsonLog } from "@mall/kernel/log";
 import { ownCredentials } from "@mall/kernel/mtls/settings";
 import { gatewayPort } from "@mall/kernel/topology";
-import { createGateway } from "./service";
+import { createBunGateway } from "./bun";
 
 const env = parseEnv(baseEnv, process.env);
 const log = jsonLog("gateway", env.LOG_LEVEL);
@@ -15,7 +15,7 @@ const ready = async () => {
   const isKnowing = discovery.isKnowing();
   return { ready: isKnowing, checks: { registry: isKnowing ? "ok" : "unavailable" } };
 };
-const gateway = createGateway({ env: process.env, registry, docsAsset, ready });
+const gateway = createBunGateway({ env: process.env, registry, docsAsset, ready });
 const { port, grpcPort } = portsOf(process.env, gatewayPort);
 const drain = drainable(gateway.fetch);
 const http = serveHttp(drain.fetch, port);

@@ -1,4 +1,4 @@
-import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/worker";
+import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/bindings";
 import { errorFields, jsonLog } from "@mall/kernel/log";
 import { bindingsRegistry } from "@mall/kernel/registry/bindings";
 import { serviceNames } from "@mall/kernel/topology";
@@ -28,13 +28,16 @@ function gatewayOf(env: WorkerEnv): Gateway {
     env: textsOf(env),
     registry: bindingsRegistry(env),
     docsAsset: (name) => asset(env.ASSETS as Assets, name),
+    mayJoin: false,
   });
   return gateway;
 }
 
 export default {
-  fetch: (request: Request, env: WorkerEnv): Promise<Response> =>
-    gatewayOf(env).fetch(request, request.headers.get("cf-connecting-ip") ?? undefined),
+  fetch(request: Request, env: WorkerEnv, context: ExecutionContext): Promise<Response> {
+    const address = request.headers.get("cf-connecting-ip") ?? undefined;
+    return gatewayOf(env).fetch(request, address, (work) => context.waitUntil(work));
+  },
 
   /** One cron trigger for the mall: lets every service do what is due. */
   scheduled(_event: unknown, env: WorkerEnv, context: ExecutionContext): void {

@@ -8,6 +8,7 @@ import type { EnvSource } from "@mall/kernel/env";
 import { asCommand } from "@mall/kernel/rpc/context";
 import { serviceNames } from "@mall/kernel/topology";
 import { createProductCommands } from "@mall/product/service";
+import { adminCommand } from "./admin";
 import { audit } from "./audit";
 import { certsCommand } from "./certs";
 import { configCommand } from "./config";
@@ -25,6 +26,9 @@ const usage = `usage: mall <command>
   seed                        import the demo catalogue into an empty mall
   import <file.csv> [--set-stock]   import a Shopify product CSV
   admin create <email>        create an administrator, or make an account one
+  admin show <user>           show roles and status of an account; a user is an e-mail address or an id
+  admin grant <user> <role> | admin revoke <user> <role>
+  admin ban <user> <reason> | admin unban <user> <reason>   a reason is a word such as fraud
   keys list | keys rotate     the keys that sign access tokens: show them, or make the next one
   stock set <sku> <n>         set the units on hand of a SKU
   reconcile stock             compare the stock with its ledger and its holds
@@ -67,15 +71,6 @@ async function importFile(mall: Mall, args: string[]): Promise<number> {
 }
 
 const authCommands = (mall: Mall) => createAuthCommands(mall.resourcesOf("auth"), bunPasswords());
-
-async function createAdmin(mall: Mall, email: string | undefined): Promise<number> {
-  if (!email) throw new UsageError("admin create needs an e-mail address");
-  const { password } = await authCommands(mall).createAdmin(email);
-  console.log(
-    password ? `Created ${email} with the one-time password ${password}` : `${email} is an administrator now`,
-  );
-  return 0;
-}
 
 async function setStock(mall: Mall, sku: string | undefined, quantity: string | undefined): Promise<number> {
   if (!sku || !/^[0-9]{1,7}$/.test(quantity ?? ""))
@@ -159,7 +154,7 @@ function run(mall: Mall, [command, verb, ...rest]: string[]): Promise<number> {
   if (command === "seed") return seed(mall);
   if (command === "import") return importFile(mall, [verb ?? "", ...rest].filter(Boolean));
   if (command === "keys") return keysCommand(authCommands(mall), verb, console.log);
-  if (command === "admin" && verb === "create") return createAdmin(mall, rest[0]);
+  if (command === "admin") return adminCommand(mall, authCommands(mall), [verb ?? "", ...rest], console.log);
   if (command === "stock" && verb === "set") return setStock(mall, rest[0], rest[1]);
   if (command === "policy") return policy(mall, [verb ?? "", ...rest]);
   if (command === "config") return configCommand(mall, [verb ?? "", ...rest], console.log);

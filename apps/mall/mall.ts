@@ -4,7 +4,7 @@ import { bunPasswords } from "@mall/auth/password/bun";
 import { createAuthService } from "@mall/auth/service";
 import { createCartService } from "@mall/cart/service";
 import { createCheckoutService } from "@mall/checkout/service";
-import { createGateway, type Gateway } from "@mall/gateway/service";
+import { type BunGateway, createBunGateway } from "@mall/gateway/bun";
 import type { MallApp, Resources } from "@mall/kernel/app";
 import { baseEnv, type EnvSource, parseEnv } from "@mall/kernel/env";
 import { bunResources, hostBus } from "@mall/kernel/host/bun";
@@ -34,7 +34,7 @@ export const creators: Record<ServiceName, (resources: Resources) => MallApp> = 
 export interface Mall {
   apps: MallApp[];
   resourcesOf(name: ServiceName): Resources;
-  gateway: Gateway;
+  gateway: BunGateway;
   /** Hands an event to its consumer as if the bus had brought it. Throws Error for a consumer that does not exist. */
   handle(consumer: string, event: unknown): Promise<void>;
   /** A client of a service in the name of the command line. */
@@ -69,7 +69,7 @@ export function buildMall(env: EnvSource): Mall {
   return {
     apps,
     resourcesOf: (name) => resources.get(name)!,
-    gateway: createGateway({ env, registry, docsAsset, ready: () => readiness(apps) }),
+    gateway: createBunGateway({ env, registry, docsAsset, ready: () => readiness(apps) }),
     handle: async (consumer, event) => {
       const app = apps.find(({ name }) => name === consumer);
       if (!app) throw new Error(`there is no service ${consumer}`);

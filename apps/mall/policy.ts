@@ -1,4 +1,4 @@
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { PolicyService, RuleEffect } from "@mall/gen/mall/auth/v1/policy_pb";
 import { matchesPattern } from "@mall/kernel/policy/pattern";
 import { operationNames } from "@mall/kernel/policy/policy";

@@ -1,4 +1,4 @@
-import { baseEnv } from "@mall/kernel/env";
+import { baseEnv, secretText } from "@mall/kernel/env";
 import * as z from "zod";
 
 /** Environment of the payment service. */
@@ -18,11 +18,11 @@ export const paymentEnv = baseEnv.extend({
     .max(604_800)
     .default(3600)
     .describe("Seconds after which an authorization that nobody captured is dropped."),
-  STRIPE_SECRET_KEY: z.string().default("").describe("Stripe's secret key; must be set for stripe."),
-  STRIPE_WEBHOOK_SECRET: z
-    .string()
-    .default("")
-    .describe("Signing secret of the webhook at /webhooks/payments/stripe; must be set for stripe."),
+  STRIPE_SECRET_KEY: secretText(16, "Stripe's secret key; must be set for stripe."),
+  STRIPE_WEBHOOK_SECRET: secretText(
+    16,
+    "Signing secret of the webhook at /webhooks/payments/stripe; must be set for stripe.",
+  ),
   STRIPE_API_BASE: z
     .url({ protocol: /^https?$/ })
     .default("https://api.stripe.com")

@@ -580,7 +580,7 @@ test("the fake provider takes no webhooks", async () => {
 describe("the service does not start", () => {
   const start = (env: Record<string, string>) => {
     const resources = {
-      env: { MALL_MASTER_KEY: "x".repeat(40), ...env },
+      env: { MALL_MASTER_KEY: "a master key that is for nothing but this test", ...env },
       db: mall.db,
       registry: { transport: () => ({}), fetch: () => ({}) },
       clock: () => new Date(),

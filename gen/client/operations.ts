@@ -78,4 +78,5 @@ export const operations = {
   "post /v1/checkouts/{checkoutId}/pay": { repeat: "with-key", isPublic: false },
   "get /v1/checkouts/{checkoutId}": { repeat: "freely", isPublic: false },
   "get /.well-known/jwks.json": { repeat: "freely", isPublic: true },
+  "post /v1/batch": { repeat: "never", isPublic: false },
 } as const;

@@ -1372,6 +1372,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends up to 10 requests in one
+         * @description Sends up to 10 requests in one. Each is answered as if it had come alone, under the token and secrets of the batch, with its own status; all run at the same time, in no order. Rate limits count each of them and the batch.
+         */
+        post: operations["Batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1507,6 +1527,42 @@ export interface components {
         ApplyCouponResponse: {
             /** @description The changed cart. */
             cart?: components["schemas"]["Cart"];
+        };
+        BatchRequest: {
+            /** @description What is asked for. */
+            requests: {
+                /** @description Comes back with the answer. */
+                id?: string;
+                /**
+                 * @description As of the request alone.
+                 * @enum {string}
+                 */
+                method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+                /**
+                 * @description Path and query, under /v1.
+                 * @example /v1/products?q=mug
+                 */
+                path: string;
+                /** @description Idempotency-Key, If-Match, If-None-Match, X-Cart-Secret or X-Order-Secret. */
+                headers?: {
+                    [key: string]: string;
+                };
+                body?: {
+                    [key: string]: unknown;
+                };
+            }[];
+        };
+        BatchResponse: {
+            /** @description What each is answered. */
+            responses: {
+                id: string;
+                status: number;
+                headers: {
+                    [key: string]: string;
+                };
+                /** @description What the part answers, problems too; null when that is nothing. */
+                body?: unknown;
+            }[];
         };
         BlockUserRequest: Record<string, never>;
         BlockUserResponse: Record<string, never>;
@@ -5611,6 +5667,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PublicKeys"];
+                };
+            };
+            /** @description Any other refusal or failure; `reason` names it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    Batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchRequest"];
+            };
+        };
+        responses: {
+            /** @description An answer for each request, in their order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResponse"];
                 };
             };
             /** @description Any other refusal or failure; `reason` names it. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { rulesOf } from "@mall/client/rules";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { operations } from "@mall/gen/client/operations";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 
@@ -15,8 +15,9 @@ test("a REST client repeats exactly what a Connect client does", () => {
       return rule ? [[`${rule.verb} ${path}`, rulesOf(method)] as const] : [];
     });
   expect(byRpc.length).toBeGreaterThan(50);
-  // the one document that no RPC stands behind
-  const { "get /.well-known/jwks.json": keys, ...others } = operations;
+  // no RPC stands behind these: a document, and what may hold anything
+  const { "get /.well-known/jwks.json": keys, "post /v1/batch": batch, ...others } = operations;
   expect(keys).toEqual({ repeat: "freely", isPublic: true });
+  expect(batch).toEqual({ repeat: "never", isPublic: false });
   expect<object>(others).toEqual(Object.fromEntries(byRpc));
 });

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import { batchLimits } from "@mall/gateway/batch";
 import { serviceNames, serviceOfPackage } from "@mall/kernel/topology";
 import { commentOf, restMethods } from "./contract";
 import { problemExamples } from "./errors";
@@ -60,6 +61,84 @@ const publicKeys = createRoute({
   },
 });
 
+const batchPart = z.object({
+  id: z.string().max(64).optional().openapi({ description: "Comes back with the answer." }),
+  method: z
+    .enum(["GET", "POST", "PUT", "PATCH", "DELETE"])
+    .openapi({ description: "As of the request alone." }),
+  path: z
+    .string()
+    .max(4096)
+    .openapi({ description: "Path and query, under /v1.", example: "/v1/products?q=mug" }),
+  headers: z
+    .record(z.string(), z.string())
+    .optional()
+    .openapi({ description: "Idempotency-Key, If-Match, If-None-Match, X-Cart-Secret or X-Order-Secret." }),
+  body: z.record(z.string(), z.unknown()).optional(),
+});
+
+const batchAnswer = z.object({
+  id: z.string(),
+  status: z.int().min(200).max(599),
+  headers: z.record(z.string(), z.string()),
+  body: z
+    .unknown()
+    .openapi({ description: "What the part answers, problems too; null when that is nothing." }),
+});
+
+/** A route of the gateway: apps/gateway/batch.ts. */
+const batch = createRoute({
+  method: "post",
+  path: "/v1/batch",
+  operationId: "Batch",
+  tags: ["Batch"],
+  summary: "Sends up to 10 requests in one",
+  description:
+    "Sends up to 10 requests in one. Each is answered as if it had come alone, under the token and secrets of the batch, with its own status; all run at the same time, in no order. Rate limits count each of them and the batch.",
+  security: [{ bearer: [] }, { cartSecret: [] }, { orderSecret: [] }, {}],
+  request: {
+    body: {
+      required: true,
+      content: {
+        "application/json": {
+          schema: z
+            .strictObject({
+              requests: z
+                .array(batchPart)
+                .min(1)
+                .max(batchLimits.partsMax)
+                .openapi({ description: "What is asked for." }),
+            })
+            .openapi("BatchRequest"),
+        },
+      },
+    },
+  },
+  responses: {
+    200: {
+      description: "An answer for each request, in their order.",
+      content: {
+        "application/json": {
+          schema: z
+            .object({ responses: z.array(batchAnswer).openapi({ description: "What each is answered." }) })
+            .openapi("BatchResponse"),
+        },
+      },
+    },
+    ...refusals(
+      [
+        "VALIDATION",
+        "PAYLOAD_TOO_LARGE",
+        "REQUEST_TIMEOUT",
+        "URI_TOO_LONG",
+        "HEADERS_TOO_LARGE",
+        "RATE_LIMITED",
+      ],
+      false,
+    ),
+  },
+});
+
 const isAuth = (service: DescService) => serviceOfPackage(service.typeName) === "auth";
 
 const picked = (named: object, isUsed: (name: string) => boolean): object =>
@@ -70,18 +149,23 @@ function documentOf(
   description: string,
   services: readonly DescService[],
   schemas: Schemas,
+  isGateway = false,
 ): object {
   const app = new OpenAPIHono();
   const operations = restMethods(services).map((method) => operationOf(method, schemas));
-  const routes = services.some(isAuth) ? [...operations, publicKeys] : operations;
+  const keys = services.some(isAuth) ? [publicKeys] : [];
+  const routes = [...operations, ...keys, ...(isGateway ? [batch] : [])];
   for (const route of routes) app.openAPIRegistry.registerPath(route);
   const { openapi, info, servers, tags, paths, components } = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: { title, version: "v1", description, license },
     servers: [{ url: "/", description: "Where this document comes from." }],
-    tags: services
-      .filter((service) => restMethods([service]).length > 0)
-      .map((service) => ({ name: tagOf(service.name), description: commentOf(service) })),
+    tags: [
+      ...services
+        .filter((service) => restMethods([service]).length > 0)
+        .map((service) => ({ name: tagOf(service.name), description: commentOf(service) })),
+      ...(isGateway ? [{ name: "Batch", description: "Several requests in one." }] : []),
+    ],
   });
   const text = JSON.stringify(paths);
   const used = {
@@ -109,7 +193,7 @@ export function documentsOf(contract: readonly DescService[]): Map<string, objec
   }
   documents.set(
     "mall",
-    documentOf("EdgeMall", `A shop: catalogue, carts, checkout, orders.\n\n${about}`, inOrder, schemas),
+    documentOf("EdgeMall", `A shop: catalogue, carts, checkout, orders.\n\n${about}`, inOrder, schemas, true),
   );
   return documents;
 }

@@ -100,8 +100,14 @@ export const reasons = {
     "The first request with this key is being worked on; wait for Retry-After.",
   ],
   VERSION_MISMATCH: ["aborted", "The object was changed meanwhile; read it again."],
-  RATE_LIMITED: ["resource_exhausted", "Too many tries; try again after Retry-After."],
   PAYLOAD_TOO_LARGE: ["resource_exhausted", "The body is too large."],
+  REQUEST_TIMEOUT: ["deadline_exceeded", "The body did not arrive in time, 10 s for each MiB it may have."],
+  URI_TOO_LONG: ["resource_exhausted", "The address has more than 8,192 characters."],
+  HEADERS_TOO_LARGE: ["resource_exhausted", "The headers have more than 16 KiB."],
+  RATE_LIMITED: [
+    "resource_exhausted",
+    "Too many requests of this client, or too many tries; wait for Retry-After. `metadata.limit` names a limit of the gateway.",
+  ],
   UNSUPPORTED_MEDIA_TYPE: ["invalid_argument", "The body is not application/json."],
   IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "The key was used for another request."],
   IDEMPOTENCY_ANSWER_LOST: [
@@ -232,12 +238,14 @@ export function reasonsOf(method: DescMethod, takesBearer: boolean): Reason[] {
     found.push("IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_ANSWER_LOST");
   }
   if (method.input.field.expectedVersion) found.push("VERSION_MISMATCH");
-  if (httpRuleOf(method)?.hasBody) found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE");
+  if (httpRuleOf(method)?.hasBody)
+    found.push("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "REQUEST_TIMEOUT");
   return [
     ...new Set([
       ...found,
       ...(ownReasons[method.name] ?? []),
-      ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED"],
+      ...["URI_TOO_LONG", "HEADERS_TOO_LARGE"],
+      ...["SERVICE_UNAVAILABLE", "DATABASE_UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED", "RATE_LIMITED"],
     ] as Reason[]),
   ];
 }

@@ -148,6 +148,7 @@ const problemContent = (why: readonly Reason[]) => {
 /** Conflicts that end by themselves: like 503 they come with Retry-After. */
 const passing: ReadonlySet<Reason> = new Set([
   "IDEMPOTENCY_KEY_IN_FLIGHT",
+  "RATE_LIMITED",
   "CHECKOUT_IN_PROGRESS",
   "PAYMENT_IN_PROGRESS",
 ]);
@@ -193,6 +194,12 @@ function accessOf(method: DescMethod): string {
   return permission === "" ? `${named}.` : `${named}, or the permission \`${permission}\`.`;
 }
 
+/** What the gateway answers who has the content of a public read already: apps/gateway/public-reads.ts. */
+const unchanged = (method: DescMethod): Answers =>
+  isPublicRead(method) && httpRuleOf(method)?.verb === "get"
+    ? { 304: { description: "The content is the one whose ETag If-None-Match names.", headers: headers() } }
+    : {};
+
 /** The route of a method as OpenAPI describes it: what apps/_kernel/rpc/rest.ts serves. */
 export function operationOf(method: DescMethod, schemas: Schemas): RouteConfig {
   const rule = httpRuleOf(method)!;
@@ -213,7 +220,7 @@ export function operationOf(method: DescMethod, schemas: Schemas): RouteConfig {
       headers: requestHeaders(method),
       body: bodyOf(method, rule, schemas),
     },
-    responses: { ...successes(method, schemas), ...refusals(why, needsKey(method)) },
+    responses: { ...successes(method, schemas), ...unchanged(method), ...refusals(why, needsKey(method)) },
   } as RouteConfig);
 }
 

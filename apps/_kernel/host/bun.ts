@@ -73,7 +73,11 @@ export function bunResources(
   };
 }
 
-/** Serves HTTP/1.1: REST, Connect and gRPC-Web. */
+/**
+ * Serves HTTP/1.1: REST, Connect and gRPC-Web. Bun itself refuses heads above 16 KiB and requests that two servers would
+ * end in different places, and closes a connection whose first head is not there after 10 s (`hostile.test.ts` of the
+ * gateway).
+ */
 export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
   return Bun.serve({
     port,

@@ -9,6 +9,7 @@ import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { getRequestListener } from "@hono/node-server";
 import { addressKey } from "../rpc/context";
+import { jsonOptions } from "../rpc/server";
 import type { Fetch } from "./drain";
 
 /** Answers a request of HTTP/2. */
@@ -39,6 +40,7 @@ export function fetchHandler(fetch: Fetch): Http2Handler {
 export const rpcHandler = (routes: (router: ConnectRouter) => void, fallback: Http2Handler): Http2Handler =>
   connectNodeAdapter({
     routes,
+    jsonOptions,
     fallback: fallback as never,
     contextValues: (request) => createContextValues().set(addressKey, request.socket.remoteAddress),
   });

@@ -2,19 +2,11 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type postgres from "postgres";
 import type { MallApp, Resources } from "../app";
 import { connect, createDb, type Db } from "../db/client";
-import type { EnvSource } from "../env";
 import { errorFields, jsonLog } from "../log";
 import { bindingsRegistry } from "../registry/bindings";
 import type { Registry } from "../registry/port";
 import type { ServiceName } from "../topology";
-
-/** What workerd gives a handler, as far as we use it. */
-export interface ExecutionContext {
-  waitUntil(work: Promise<unknown>): void;
-}
-
-/** Bindings of a Worker: texts, service bindings and the database. */
-export type WorkerEnv = Record<string, unknown> & { DB?: { connectionString: string } };
+import { type ExecutionContext, textsOf, type WorkerEnv } from "./bindings";
 
 interface Scope {
   sql?: postgres.Sql;
@@ -69,12 +61,6 @@ function requestDb(name: ServiceName, env: WorkerEnv): Db {
     async () => {},
   );
 }
-
-/** The bindings that are texts: variables and secrets. */
-export const textsOf = (env: WorkerEnv): EnvSource =>
-  Object.fromEntries(
-    Object.entries(env).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
-  );
 
 function workerResources(name: ServiceName, env: WorkerEnv, registry: Registry): Resources {
   return {

@@ -1,10 +1,15 @@
-import { createRemoteJWKSet, customFetch, errors, jwtVerify } from "jose";
+import { errors, jwtVerify } from "jose";
 import { fault } from "../fault";
 import type { Actor } from "./actor";
+import { authKeys, type KeySourceDeps, KeysUnavailable } from "./auth-keys";
+import { isOfLife, isTokenSized } from "./token-limits";
 
 /** What an access token says. Issuer and audience are fixed: one mall a deployment. */
 export const accessTokenIssuer = "edgemall";
 export const accessTokenAudience = "edgemall";
+
+/** The longest life of an access token, in seconds, as auth's environment has it. */
+const accessTokenTtlSecondsMax = 900;
 
 /** Checks a bearer token and tells whose it is. */
 export type VerifyAccessToken = (token: string) => Promise<NonNullable<Actor["user"]>>;
@@ -27,41 +32,32 @@ interface Claims {
 
 const userForm = /^usr_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
-/** Whether claims that are there have the kind that they must have; their times jose has looked at. */
-function areClaims(payload: object): payload is Claims {
-  const { sub, sid, roles, ver } = payload as Record<string, unknown>;
+/** Whether claims that are there have the kind that they must have; whether they are of now jose has looked at. */
+function areClaims(payload: object, now: Date): payload is Claims {
+  const { sub, sid, roles, ver, aud, jti } = payload as Record<string, unknown>;
   const isText = (value: unknown) => typeof value === "string";
   const isList = Array.isArray(roles) && roles.every(isText);
-  return isText(sub) && userForm.test(sub as string) && isText(sid) && isList && Number.isInteger(ver);
+  const areTexts = [sub, sid, jti, aud].every(isText) && userForm.test(sub as string);
+  return areTexts && isList && Number.isInteger(ver) && isOfLife(payload, accessTokenTtlSecondsMax, now);
 }
 
 const cacheMax = 10_000;
 
-/** Errors of jose that tell about the keys' source, not about the token. */
-const sourceErrors = new Set(["ERR_JOSE_GENERIC", "ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID"]);
-
 /**
- * Verifies access tokens locally against auth's public keys, which are cached; algorithm, type, issuer, audience and
- * required claims are pinned. Unknown key ids cause at most one fetch in 30 s. Faults: UNAUTHENTICATED,
- * TOKEN_EXPIRED, AUTH_UNAVAILABLE when the keys cannot be had. Verified tokens are remembered until they expire.
+ * Verifies access tokens locally against auth's public keys, which are cached (`auth-keys.ts`); algorithm, type, issuer,
+ * audience, required claims and the length of life are pinned. Faults: UNAUTHENTICATED, TOKEN_EXPIRED, AUTH_UNAVAILABLE
+ * when the keys cannot be had. Verified tokens are remembered until they expire.
  */
-export function accessTokenVerifier(
-  fetchAuth: (request: Request) => Promise<Response>,
-  clock: () => Date,
-): AccessTokenVerifier {
-  const keys = createRemoteJWKSet(new URL("http://auth/.well-known/jwks.json"), {
-    [customFetch]: (url: string, init: RequestInit) =>
-      fetchAuth(new Request(url, { method: "GET", headers: init.headers })),
-    cooldownDuration: 30_000,
-    cacheMaxAge: 600_000,
-    timeoutDuration: 3_000,
-  });
+export function accessTokenVerifier(deps: KeySourceDeps): AccessTokenVerifier {
+  const { clock } = deps;
+  const keys = authKeys(deps);
   const verified = new Map<string, { user: NonNullable<Actor["user"]>; expiresAtMs: number }>();
   const verify: VerifyAccessToken = async (token) => {
     const known = verified.get(token);
     if (known && known.expiresAtMs > clock().getTime()) return known.user;
     try {
-      const { payload } = await jwtVerify(token, keys, {
+      if (!isTokenSized(token)) throw new errors.JWTInvalid("too long");
+      const { payload } = await jwtVerify(token, keys.get, {
         algorithms: ["EdDSA"],
         typ: "at+jwt",
         issuer: accessTokenIssuer,
@@ -69,7 +65,7 @@ export function accessTokenVerifier(
         requiredClaims: ["sub", "sid", "roles", "ver", "exp", "iat", "jti"],
         currentDate: clock(),
       });
-      if (!areClaims(payload)) throw new errors.JWTInvalid("claims of another kind");
+      if (!areClaims(payload, clock())) throw new errors.JWTInvalid("claims of another kind");
       const { sub, sid, roles, ver, exp } = payload;
       const user = { id: sub, roles, sessionId: sid, tokenVersion: ver };
       if (verified.size >= cacheMax) verified.clear();
@@ -79,21 +75,13 @@ export function accessTokenVerifier(
       if (error instanceof errors.JWTExpired) {
         throw fault("unauthenticated", "TOKEN_EXPIRED", "The access token has expired; refresh it.");
       }
-      if (error instanceof errors.JOSEError && !sourceErrors.has(error.code)) {
-        throw fault("unauthenticated", "UNAUTHENTICATED", "The bearer token is not valid.");
+      if (error instanceof KeysUnavailable) {
+        const detail = "Tokens cannot be checked at the moment.";
+        throw fault("unavailable", "AUTH_UNAVAILABLE", detail, { retryAfterSeconds: 1, cause: error.cause });
       }
-      throw fault("unavailable", "AUTH_UNAVAILABLE", "Tokens cannot be checked at the moment.", {
-        retryAfterSeconds: 1,
-        cause: error,
-      });
+      if (!(error instanceof errors.JOSEError)) throw error;
+      throw fault("unauthenticated", "UNAUTHENTICATED", "The bearer token is not valid.");
     }
   };
-  return {
-    verify,
-    async hasKeys() {
-      if (keys.jwks()) return true;
-      await keys.reload().catch(() => {});
-      return keys.jwks() !== undefined;
-    },
-  };
+  return { verify, hasKeys: keys.has };
 }

@@ -12,6 +12,7 @@ import {
   subscriptions,
 } from "../topology";
 import { currentPeer } from "./peer";
+import { isOfLife, isTokenSized } from "./token-limits";
 
 const ttlSeconds = 60;
 const pkcs8Ed25519 = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -29,6 +30,10 @@ async function keyPair(seed: Uint8Array) {
   );
   return { signKey, verifyKey };
 }
+
+/** The keys of a caller, one a master key, newest first. */
+export const serviceKeys = (masterKey: string, caller: CallerName) =>
+  Promise.all(deriveKeys(masterKey, `service-token/${caller}`).map(keyPair));
 
 /** The scope of a token that delivers events. */
 export const eventScope = "/events";
@@ -91,8 +96,7 @@ export function serviceTokens(
   };
   const keys = new Map<CallerName, Awaited<ReturnType<typeof keyPair>>[]>();
   const keysOf = async (caller: CallerName) => {
-    const seeds = () => deriveKeys(masterKey, `service-token/${caller}`);
-    const found = keys.get(caller) ?? (await Promise.all(seeds().map(keyPair)));
+    const found = keys.get(caller) ?? (await serviceKeys(masterKey, caller));
     keys.set(caller, found);
     return found;
   };
@@ -121,13 +125,14 @@ export function serviceTokens(
       const known = accepted.get(token);
       if (known && known.expiresAtMs > nowMs && mayReach(known, wanted)) return known.caller;
       try {
+        if (!isTokenSized(token)) throw refuse();
         const { kid } = decodeProtectedHeader(token);
-        if (!kid || !(kid in calls)) throw refuse();
+        if (typeof kid !== "string" || !Object.hasOwn(calls, kid)) throw refuse();
         const options = {
           algorithms: ["EdDSA"],
           typ: "svc+jwt",
           audience: self,
-          requiredClaims: ["iss", "exp", "scope"],
+          requiredClaims: ["iss", "iat", "exp", "scope"],
           currentDate: clock(),
         };
         const pairs = await keysOf(kid as CallerName);
@@ -138,6 +143,7 @@ export function serviceTokens(
         const scope = payload.scope as string;
         // iss must be the key's own name, or one service could speak for another
         if (caller !== protectedHeader.kid || !mayReach({ caller, scope }, wanted)) throw refuse();
+        if (payload.aud !== self || !isOfLife(payload, ttlSeconds, clock())) throw refuse();
         if (accepted.size > 1000) accepted.clear();
         accepted.set(token, { caller, scope, expiresAtMs: payload.exp! * 1000 });
         return caller;

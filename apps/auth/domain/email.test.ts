@@ -12,6 +12,12 @@ describe("an e-mail address", () => {
     ["jose\u0301@example.com", "jos\u00e9@example.com"],
     ["JOS\u00c9@example.com", "jos\u00e9@example.com"],
     ["ada@localhost", "ada@localhost"],
+    ["\u212aim@example.com", "kim@example.com"],
+    ["ada@\uff45xample.com", "ada@example.com"],
+    ["\u0430da@example.com", "\u0430da@example.com"],
+    ["ada@\u0430pple.example", "ada@xn--pple-43d.example"],
+    ["a.d.a@example.com", "a.d.a@example.com"],
+    ["ada@example.com\u00a0", "ada@example.com"],
   ];
   for (const [written, stored] of forms) {
     test(`${JSON.stringify(written)} is stored as ${stored}`, () => {
@@ -44,6 +50,9 @@ describe("an e-mail address", () => {
       "a\u202eda@example.com",
       "\ud800@example.com",
       "ada@%65xample.com",
+      "\uff41da@example.com",
+      "\ufb01n@example.com",
+      "\u{1d41a}da@example.com",
     ],
     ...[`${"a".repeat(243)}@example.com`, `ada@${"ü".repeat(70)}.example`],
   ];

@@ -18,6 +18,8 @@ export function normalEmail(text: string): string | undefined {
   const parts = text.trim().normalize("NFC").toLowerCase().normalize("NFC").split("@");
   const [local, domain] = parts;
   if (parts.length !== 2 || !local || !domain || !localPart.test(local)) return undefined;
+  // wide, ligated or mathematical letters only look like the ones that the mailbox has
+  if (local !== local.normalize("NFKC")) return undefined;
   const ascii = asciiOf(domain);
   const email = `${local}@${ascii}`;
   return ascii && email.length <= lengthMax ? email : undefined;

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import type { IdPrefix } from "@mall/kernel/id";
 import { expected, type OwnObject } from "./access-verdicts";
 import { newApiKey, newUserWith } from "./command";

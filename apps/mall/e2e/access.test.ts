@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type DescMethod, fromBinary, type JsonObject } from "@bufbuild/protobuf";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { FaultInfoSchema } from "@mall/gen/mall/common/v1/fault_pb";
 import { rpcScope } from "@mall/kernel/identity/service-token";
 import { httpRuleOf } from "@mall/kernel/rpc/http-rule";
 import { type CallerName, calls, serviceOfPackage } from "@mall/kernel/topology";
-import { type Inside, inside, newCallers, serviceToken } from "./access-callers";
+import { claimedIdentity, type Inside, inside, newCallers, serviceToken } from "./access-callers";
 import { doors, type Expected, expected, type Person, reaches, refused } from "./access-verdicts";
 import { hostKind } from "./host";
 import { newKey, newUser, type Options, rest, unknownId } from "./shop";
@@ -171,15 +171,36 @@ describe(`every operation (${hostKind})`, () => {
       const [service = "mall"] = expectedOf(method).services ?? [];
       return {
         headers: {
+          ...claimedIdentity(),
           "x-service-token": await serviceToken(service, serviceOf(method), rpcScope(method)),
-          "x-user-id": unknownId("usr"),
-          "x-user-roles": "admin",
         },
       };
     };
     const verdict = (method: DescMethod) => doors[expectedOf(method).door].people.guest;
     expect(await differences("a claimed service", claims, verdict)).toEqual([]);
   });
+
+  test.each<Person>(["guest", "customer"])(
+    "takes a %s who got inside for nobody else, whatever headers say",
+    async (person) => {
+      const wrong: string[] = [];
+      for (const method of methods) {
+        const { door, endsSession } = expectedOf(method);
+        const token = endsSession && person !== "guest" ? (await newUser()).token : callers.people[person];
+        const headers = {
+          ...claimedIdentity(),
+          "content-type": "application/json",
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+        };
+        const body = JSON.stringify(emptyMessage(method));
+        const init = { method: "POST", headers, body };
+        const met = await serviceVerdict(await mall.sendAs(serviceOf(method), rpcScope(method), init));
+        const wanted = isInside(method) ? "FORBIDDEN" : doors[door].people[person];
+        if (met !== wanted) wrong.push(`${nameOf(method)} answers a ${person} ${met}, not ${wanted}`);
+      }
+      expect(wrong).toEqual([]);
+    },
+  );
 
   test.each(Object.keys(calls) as CallerName[])(
     "answers the service token of %s as expected",

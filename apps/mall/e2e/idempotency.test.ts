@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect as open } from "node:net";
 import type { DescMethod } from "@bufbuild/protobuf";
-import { contract } from "@mall/gateway/routes";
+import { contract } from "@mall/gateway/contract";
 import { CheckoutService } from "@mall/gen/mall/checkout/v1/checkout_pb";
 import { Idempotency } from "@mall/gen/mall/common/v1/options_pb";
 import { type Db, openDb } from "@mall/kernel/db/client";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { newUserWith } from "./command";
-import { host, hostKind } from "./host";
+import { hostKind } from "./host";
+import { mailedCode } from "./mails";
 import { address, inStock, newUser, type Options, type Placed, placeOrder, rest } from "./shop";
 
 interface Saved {
@@ -98,16 +99,6 @@ describe(`a user who wants to know and to be forgotten (${hostKind})`, () => {
     expect(again.body.user.id).not.toBe(id);
   });
 });
-
-/** The code in the newest mail to an address, which comes within seconds. */
-async function mailedCode(address: string): Promise<string> {
-  const { mails } = await host();
-  for (const until = Date.now() + 20_000; Date.now() < until; await Bun.sleep(50)) {
-    const mail = mails.mails.findLast(({ to, text }) => to.includes(address) && text.includes("usr_"));
-    if (mail) return /usr_\S+/.exec(mail.text)![0];
-  }
-  throw new Error("no mail came");
-}
 
 describe(`a user's e-mail address (${hostKind})`, () => {
   test("is verified by mail, and changed by mail to the new address", async () => {

@@ -4,6 +4,7 @@ import { forwardScope, rpcScope } from "@mall/kernel/identity/service-token";
 import type { CallerName, ServiceName } from "@mall/kernel/topology";
 import { serviceToken } from "./access-callers";
 import { host } from "./host";
+import { isMutual } from "./network";
 import { inStock, rest } from "./shop";
 
 /** Sends a request to a service with one caller's certificate and another's token. Returns the status. */
@@ -45,7 +46,7 @@ function shopping() {
 const python = async () =>
   (await Bun.$`/usr/bin/python3 -c "import grpc, google.protobuf"`.quiet().nothrow()).exitCode === 0;
 
-describe.skipIf(process.env.MALL_MTLS !== "1")("between the processes of a mall with mutual TLS", () => {
+describe.skipIf(!isMutual)("between the processes of a mall with mutual TLS", () => {
   test("the port without TLS has probes and nothing else", async () => {
     const { port } = (await host()).ports!.product;
     const statusOf = async (path: string, init: RequestInit = {}) =>

@@ -65,5 +65,7 @@ async function mutualTls(): Promise<Network> {
   };
 }
 
-/** Mutual TLS with MALL_MTLS=1, else none. */
-export const newNetwork = async (): Promise<Network> => (process.env.MALL_MTLS === "1" ? mutualTls() : plain);
+/** Whether the processes talk by mutual TLS: with MALL_MTLS=1. */
+export const isMutual = process.env.MALL_MTLS === "1";
+
+export const newNetwork = async (): Promise<Network> => (isMutual ? mutualTls() : plain);

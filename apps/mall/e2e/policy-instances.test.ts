@@ -1,34 +1,11 @@
-import { afterAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { forwardScope } from "@mall/kernel/identity/service-token";
 import { freePorts } from "@mall/kernel/testing/ports";
-import type { ServiceName } from "@mall/kernel/topology";
 import { serviceToken } from "./access-callers";
+import { another } from "./another";
 import { newAdmin } from "./command";
-import { host, hostKind, spawn } from "./host";
-import type { Ports } from "./network";
+import { host, hostKind } from "./host";
 import { newUser, type Options, type Problem, rest } from "./shop";
-
-const children: { kill(): Promise<unknown> }[] = [];
-afterAll(() => Promise.all(children.map((child) => child.kill())));
-
-/** One more process of a service of the mall under test, which finds auth at an address of its own. */
-async function another(service: ServiceName, { port, grpcPort }: Ports, authUrl: string) {
-  const { databaseUrl, network } = await host();
-  const child = spawn(["bun", "apps/mall/start.ts"], {
-    ...{ SERVICE: service, DATABASE_URL: databaseUrl, AUTH_URL: authUrl, ...network!.envOf(service) },
-    ...{ PORT: String(port), GRPC_PORT: String(grpcPort), LOG_LEVEL: "silent" },
-  });
-  children.push(child);
-  const url = `http://127.0.0.1:${port}`;
-  for (const until = Date.now() + 30_000; Date.now() < until; await Bun.sleep(50)) {
-    const isReady = await fetch(`${url}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (isReady) return child;
-  }
-  throw new Error(`another ${service} was not ready within 30 s`);
-}
 
 test.skipIf(hostKind !== "many")(
   "every process of a service follows within a second, and keeps what it knows while auth is away",

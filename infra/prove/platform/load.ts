@@ -15,8 +15,8 @@ export interface Sample {
 export interface SendOptions {
   headers?: Record<string, string>;
   body?: unknown;
-  /** Status of success, 200 when absent. */
-  expected?: number;
+  /** Statuses of success, 200 when absent. */
+  expected?: readonly number[];
 }
 
 /** One request; rejects with Refused when it is not answered as it should be. */
@@ -26,6 +26,8 @@ export type Send = <T = unknown>(method: string, path: string, options?: SendOpt
 export interface Deed {
   name: string;
   share: number;
+  /** How many requests it is. */
+  requests: number;
   run(send: Send): Promise<void>;
 }
 
@@ -41,7 +43,7 @@ export interface Load {
 
 export interface LoadOptions {
   door: FrontDoor;
-  /** Deeds begun a second, at even intervals. */
+  /** Requests a second, in deeds that begin at even intervals. */
   perSecond: number;
   deeds: readonly Deed[];
   random: Random;
@@ -62,7 +64,7 @@ const placeless = (path: string): string => path.replace(/[a-z]+_[0-9a-z]{26}/g,
 
 /** Sends requests of one deed and notes what became of them. */
 function sender({ door, deadlineMs }: LoadOptions, deed: string, note: (sample: Sample) => void): Send {
-  return async (method, path, { headers, body, expected = 200 } = {}) => {
+  return async (method, path, { headers, body, expected = [200] } = {}) => {
     const sentMs = performance.now();
     const what = `${deed}: ${method} ${placeless(path)}`;
     const end = (failure?: string) =>
@@ -77,7 +79,7 @@ function sender({ door, deadlineMs }: LoadOptions, deed: string, note: (sample: 
         signal: AbortSignal.timeout(2 * deadlineMs),
       });
       const text = await response.text();
-      if (response.status === expected) {
+      if (expected.includes(response.status)) {
         end();
         return JSON.parse(text);
       }
@@ -105,10 +107,12 @@ export function startLoad(options: LoadOptions): Load {
       .finally(() => going.delete(work));
     going.add(work);
   };
+  const sum = (of: (deed: Deed) => number) => deeds.reduce((total, deed) => total + of(deed), 0);
+  const deedsPerSecond = (perSecond * sum(({ share }) => share)) / sum((deed) => deed.share * deed.requests);
   const startedMs = performance.now();
   let begun = 0;
   const timer = setInterval(() => {
-    const due = ((performance.now() - startedMs) / 1000) * perSecond;
+    const due = ((performance.now() - startedMs) / 1000) * deedsPerSecond;
     for (; begun < due; begun++) begin();
   }, 5);
   return {

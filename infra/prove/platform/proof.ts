@@ -12,7 +12,7 @@ export interface PlatformContext {
   /** The number for this form. */
   size(counts: Record<Form, number>): number;
   random: Random;
-  /** Customers a second; some send several requests. */
+  /** Requests a second. */
   pace: number;
   mall: ClusterMall;
   /** What its processes know each other by; undefined where a tap stands between them. */

@@ -22,7 +22,7 @@ import type { PlatformContext, PlatformProof } from "./proof";
 import { platformProofs } from "./proofs/all";
 
 const usage = `usage: bun run prove platform [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--registry static] [--pace <number>]
-  --pace   customers a second, 50 when absent: a machine that is busy with something else serves fewer`;
+  --pace   requests a second, 50 when absent: a machine that is busy with something else serves fewer`;
 
 interface Options {
   form: Form;
@@ -30,7 +30,7 @@ interface Options {
   only: readonly number[];
   /** By addresses although there is a Redis. */
   isStatic: boolean;
-  /** Deeds a second. */
+  /** Requests a second. */
   pace: number;
 }
 

@@ -35,7 +35,7 @@ async function run({ mall, door, town, random, log, size, pace }: PlatformContex
   const failures = failuresOf(load.samples);
   must(failures.length === 0, () => `${failures.length} requests failed: ${failures.slice(0, 3).join("; ")}`);
   const perSecondServed = Math.round(load.samples.length / seconds);
-  must(perSecondServed >= pace, `only ${perSecondServed} requests a second were served`);
+  must(perSecondServed >= 0.9 * pace, `only ${perSecondServed} requests a second were served`);
   return {
     trials: load.samples.length,
     faults: { "processes restarted": restarts },
@@ -44,7 +44,7 @@ async function run({ mall, door, town, random, log, size, pace }: PlatformContex
 }
 
 /**
- * A rolling restart of every process of every service fails no request. 50 customers a second browse, fill carts, buy,
+ * A rolling restart of every process of every service fails no request. At 50 requests a second customers browse, fill carts, buy,
  * sign in and read what is theirs while one process after the other is told to end (SIGTERM) and starts again; whoever
  * stands in front of the gateways looks at `/readyz`, as nginx or a cloud does.
  *

@@ -90,7 +90,7 @@ async function run(context: PlatformContext): Promise<Result> {
 
 /**
  * A dependency that hangs (SIGSTOP) harms nobody who can be served without it. One of two product processes, then both,
- * then all of auth, then all of cart stop for 20 s while 50 customers a second browse and fill carts: as long as one
+ * then all of auth, then all of cart stop for 20 s while customers browse at 50 requests a second and fill carts: as long as one
  * product process runs, at least 99.9 % of the pages are served; no answer comes later than its deadline of 3 s (and
  * half a second for its way), and the stopped service gets at most 1.2 attempts a request.
  *

@@ -1,0 +1,55 @@
+/** Whether a dependency is asked at all. */
+export type BreakerState = "closed" | "open";
+
+/** Keeps what fails again and again from being asked, and from being waited for, by everybody. */
+export interface Breaker {
+  readonly state: BreakerState;
+  /** Whether to ask now. While it is open, one in `pauseMs` may, to find out whether it is well again. */
+  mayTry(): boolean;
+  succeeded(): void;
+  failed(): void;
+}
+
+export interface BreakerOptions {
+  /** Failures in a row that open it. */
+  failuresMax: number;
+  pauseMs: number;
+  onChange?(state: BreakerState): void;
+  nowMs?(): number;
+}
+
+/**
+ * A circuit breaker that holds no promise: with cockatiel the others wait for the request that tries, which workerd
+ * forbids, and one that is cut off while it tries keeps everybody out for good.
+ */
+export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: BreakerOptions): Breaker {
+  let failures = 0;
+  let state: BreakerState = "closed";
+  let nextTryMs = 0;
+  const become = (next: BreakerState) => {
+    if (state === next) return;
+    state = next;
+    onChange?.(next);
+  };
+  return {
+    get state() {
+      return state;
+    },
+    mayTry() {
+      if (state === "closed") return true;
+      if (nowMs() < nextTryMs) return false;
+      nextTryMs = nowMs() + pauseMs;
+      return true;
+    },
+    succeeded() {
+      failures = 0;
+      become("closed");
+    },
+    failed() {
+      failures++;
+      if (failures < failuresMax) return;
+      nextTryMs = nowMs() + pauseMs;
+      become("open");
+    },
+  };
+}

@@ -1,0 +1,28 @@
+import type { Breaker } from "../breaker";
+import { within } from "../concurrency";
+import type { RateLimiter } from "./port";
+
+/** Longest time that a request waits for a shared limiter. */
+export const limiterWaitMs = 50;
+
+/**
+ * A shared limiter that nobody depends on. The local one counts everything as well: it refuses first, without asking,
+ * what one instance alone has had too much of, and it decides when the shared one fails, hangs or is not asked because
+ * it did so before.
+ */
+export function guardedLimiter(shared: RateLimiter, local: RateLimiter, breaker: Breaker): RateLimiter {
+  return {
+    async take(limit, key) {
+      const own = await local.take(limit, key);
+      if (!own.isAllowed || !breaker.mayTry()) return own;
+      try {
+        const verdict = await within(limiterWaitMs, "the rate limiter", shared.take(limit, key));
+        breaker.succeeded();
+        return verdict;
+      } catch {
+        breaker.failed();
+        return own;
+      }
+    },
+  };
+}

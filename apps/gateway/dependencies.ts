@@ -1,0 +1,67 @@
+import { ConnectError } from "@connectrpc/connect";
+import { type Breaker, type BreakerState, breaker } from "@mall/kernel/breaker";
+import { fault, faultInfo } from "@mall/kernel/fault";
+import type { Log } from "@mall/kernel/log";
+import type { Registry } from "@mall/kernel/registry/port";
+import { type ServiceName, serviceNames } from "@mall/kernel/topology";
+
+/** The registry with a breaker before each service. */
+export interface Dependencies extends Registry {
+  states(): Record<ServiceName, BreakerState>;
+}
+
+const settings = { failuresMax: 5, pauseMs: 1_000 };
+
+/** A client may give a service less time than it needs; that says nothing about the service. */
+const patientMs = 4_000;
+
+/** Whether an error says that the service is not there, and not that the client left or that there was too much to do. */
+function isOutage(error: unknown, elapsedMs: number): boolean {
+  if (error instanceof ConnectError) return faultInfo(error)?.reason === "SERVICE_UNAVAILABLE";
+  const { name } = error as Error;
+  return name === "TimeoutError" ? elapsedMs >= patientMs : name !== "AbortError";
+}
+
+/**
+ * Asks a service that failed to answer five times in a row only once a second, until it answers; all others are refused
+ * SERVICE_UNAVAILABLE at once instead of waiting for it. An answer of any status is an answer.
+ */
+export function guardedDependencies(registry: Registry, log: Log): Dependencies {
+  const breakers = new Map<ServiceName, Breaker>(
+    serviceNames.map((service) => {
+      const onChange = (state: BreakerState) => log("warn", "breaker changed", { service, state });
+      return [service, breaker({ ...settings, onChange })];
+    }),
+  );
+
+  async function guarded<T>(service: ServiceName, work: () => Promise<T>): Promise<T> {
+    const own = breakers.get(service)!;
+    if (!own.mayTry()) {
+      const message = `The ${service} service does not answer at the moment.`;
+      throw fault("unavailable", "SERVICE_UNAVAILABLE", message, { retryAfterSeconds: 1 });
+    }
+    const startedMs = performance.now();
+    try {
+      const answer = await work();
+      own.succeeded();
+      return answer;
+    } catch (error) {
+      if (isOutage(error, performance.now() - startedMs)) own.failed();
+      throw error;
+    }
+  }
+
+  return {
+    fetch: (service) => (request, sending) =>
+      guarded(service, () => registry.fetch(service)(request, sending)),
+    transport: (service) => {
+      const { unary, stream } = registry.transport(service);
+      return { stream, unary: (...args) => guarded(service, () => unary(...args)) };
+    },
+    states: () =>
+      Object.fromEntries([...breakers].map(([service, { state }]) => [service, state])) as Record<
+        ServiceName,
+        BreakerState
+      >,
+  };
+}
