@@ -94,6 +94,8 @@ const holderOf = (object: OwnObject): Expected => ({ door: "everyone", object })
  */
 export const expected: Readonly<Record<string, Expected>> = {
   GetPublicKeys: everyone,
+  // each part of it is judged as a request of its own
+  Batch: everyone,
 
   "AuthService/Register": everyone,
   "AuthService/Login": everyone,
