@@ -99,13 +99,14 @@ describe(`a service's token (${hostKind})`, () => {
 
   const get = (path: string) => async (given: string) => {
     const headers = { "x-service-token": given };
-    const response = await mall.sendAs("product", path, { headers });
+    const response = await mall.sendAs("product", path, { headers }, "cart");
     return `${response.status} ${response.ok ? "" : ((await response.json()) as { reason: string }).reason}`.trim();
   };
+  const sender = { product: "cart", order: "payment" } as const;
   const post = (service: "product" | "order", path: string, type: string) => async (given: string) => {
     const headers = { "content-type": type, "x-service-token": given };
-    const { status } = await mall.sendAs(service, path, { method: "POST", headers, body: "{}" });
-    return String(status);
+    const init = { method: "POST", headers, body: "{}" };
+    return String((await mall.sendAs(service, path, init, sender[service])).status);
   };
   const grpc: Knock = async (given) => {
     const baseUrl = `http://127.0.0.1:${(await host()).ports!.product.grpcPort}`;
