@@ -112,9 +112,9 @@ test("no step comes before everybody has seen the last one", async () => {
   const both = changedMs("ca.pem");
   await certs("rotate");
   const issued = changedMs("auth/cert.pem");
-  expect(issued - both).toBeGreaterThanOrEqual(settleMs - 1);
+  expect(issued - both).toBeGreaterThanOrEqual(0.9 * settleMs);
   await certs("rotate ca-end");
-  expect(changedMs("ca.pem") - changedMs("gateway/cert.pem")).toBeGreaterThanOrEqual(settleMs - 1);
+  expect(changedMs("ca.pem") - changedMs("gateway/cert.pem")).toBeGreaterThanOrEqual(0.9 * settleMs);
 });
 
 test("what is not understood changes nothing", async () => {
