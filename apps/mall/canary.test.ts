@@ -7,10 +7,8 @@ import { migrate } from "@mall/kernel/db/migrate";
 import { startEmbeddedPostgres } from "@mall/kernel/postgres/embedded";
 import { type MailSink, mailSink } from "@mall/kernel/testing/mail-sink";
 import { freePorts } from "@mall/kernel/testing/ports";
-import { startRedis } from "@mall/kernel/testing/redis";
+import { startTestRedisRest } from "@mall/kernel/testing/redis-rest";
 import { serviceNames } from "@mall/kernel/topology";
-import { Redis } from "ioredis";
-import { startRedisRest } from "../../infra/redis-rest/server";
 
 /*
  * People use the mall on a server of its own; then everything that is left behind is searched for what they told it. A
@@ -202,43 +200,14 @@ async function dumped(owner: Db, url: string): Promise<string> {
   return `${rows.join("\n")}\n${dump ? dump.stdout.toString() : ""}`;
 }
 
-/** Redis, which all limits are counted in, and what it holds in the end; undefined where it is not installed. */
-async function countingRedis() {
-  const redis = await startRedis();
-  if (!redis) {
-    console.warn(
-      "SKIPPED: redis-server is not installed, it was not searched; infra/install-debian.sh installs it",
-    );
-    return undefined;
-  }
-  const token = crypto.randomUUID();
-  const rest = startRedisRest({ redisUrl: redis.url, token });
-  return {
-    // no limit is met, but each request counts
-    env: {
-      UPSTASH_REDIS_REST_URL: rest.url,
-      UPSTASH_REDIS_REST_TOKEN: token,
-      RATE_LIMIT_PER_ADDRESS: "100000",
-    },
-    async dumped(): Promise<string> {
-      const client = new Redis(redis.url);
-      const keys = await client.keys("*");
-      const values = await Promise.all(keys.map((key) => client.dumpBuffer(key)));
-      client.disconnect();
-      return keys.map((key, n) => `${key} ${values[n]?.toString("latin1")}`).join("\n");
-    },
-    async stop() {
-      await rest.stop();
-      await redis.stop();
-    },
-  };
-}
-
 let environment: Record<string, string>;
+/** What Redis holds in the end, which all limits are counted in; undefined where it is not installed. */
 let held: string | undefined;
 
 beforeAll(async () => {
-  const redis = await countingRedis();
+  const redis = await startTestRedisRest();
+  if (!redis)
+    console.warn("SKIPPED: redis-server is not installed, it was not searched; infra/install-debian.sh");
   sink = mailSink();
   folder = await mkdtemp(join(tmpdir(), "mall-canary-"));
   const server = await startEmbeddedPostgres({ dataDir: folder, fsync: false });
@@ -249,7 +218,8 @@ beforeAll(async () => {
     ...{ PORT: String(port), GRPC_PORT: String(grpcPort), PUBLIC_URL: `http://127.0.0.1:${port}` },
     SWEEP_INTERVAL_MS: "100",
     ...sink.env,
-    ...redis?.env,
+    // no limit but the strict ones is met, and each request counts
+    ...(redis ? { ...redis.env, RATE_LIMIT_PER_ADDRESS: "100000" } : {}),
   };
   const mall = Bun.spawn(["bun", "apps/mall/start.ts"], {
     ...{ cwd: root, env: { ...process.env, ...environment }, stdout: "pipe", stderr: "pipe" },

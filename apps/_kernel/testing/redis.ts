@@ -33,7 +33,18 @@ export async function startRedis(): Promise<TestRedis | undefined> {
   if (!program) return undefined;
   const folder = await mkdtemp(join(tmpdir(), "mall-redis-"));
   const [port] = (await freePorts(1)) as [number];
-  const settings = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+  const settings = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    "--rdbcompression",
+    "no",
+  ];
   const launch = () =>
     Bun.spawn([program, ...settings, "--dir", folder], {
       ...{ stdin: "ignore", stdout: "ignore", stderr: "ignore" },
