@@ -25,8 +25,8 @@ const shapes = Object.entries(schemas).flatMap(([service, schema]) =>
 const secrets = shapes.filter(({ meta }) => meta?.secretCharactersMin !== undefined);
 
 test("every variable that is named like a secret is one, and no other", () => {
-  // TLS_KEY is the path of a file
-  const named = shapes.filter(({ name }) => /(?<!^TLS_)(?:KEY|TOKEN|SECRET|PASSWORD)$/.test(name));
+  // TLS_KEY and EDGE_TLS_KEY are paths of files
+  const named = shapes.filter(({ name }) => /(?<!TLS_)(?:KEY|TOKEN|SECRET|PASSWORD)$/.test(name));
   const names = (of: typeof shapes) => [...new Set(of.map(({ name }) => name))].sort();
   expect(names(secrets)).toEqual(names(named));
   expect(names(secrets).length).toBeGreaterThan(6);

@@ -31,6 +31,13 @@ export const gatewayEnv = baseEnv.extend({
     .describe(
       "Milliseconds that an answer to a read of public data may be old; 0 keeps none, not even for when the catalogue is away. 1000 in production, else 0.",
     ),
+  EDGE_TLS_CERT: z
+    .string()
+    .default("")
+    .describe(
+      "File with the certificate (PEM, with those between it and the root) by which the gateway serves https on both of its ports; read again when it changes (not on Workers).",
+    ),
+  EDGE_TLS_KEY: z.string().default("").describe("File with its private key, which nobody else may read."),
   UPSTASH_REDIS_REST_URL: z
     .url()
     .optional()
