@@ -3,12 +3,12 @@ import { gzipSync } from "node:zlib";
 
 /*
  * bun infra/prove/platform/attacker.ts <port> …    attacks the gateways on these ports of this machine until it is told to
- * stop, and then prints how often each attack came to its end and how often one of them was let through.
+ * stop, and then prints how often each attack was begun and how often one of them was let through.
  */
 const ports = process.argv.slice(2).map(Number);
 const host = "127.0.0.1";
 const portOf = (n: number): number => ports[n % ports.length]!;
-const ends: Record<string, number> = {};
+const begun: Record<string, number> = {};
 const answered: Record<string, number> = {};
 
 const head = (...lines: string[]) =>
@@ -69,16 +69,16 @@ function once(name: string, attack: Attack, port: number): Promise<void> {
     if (data.toString("latin1").startsWith("HTTP/1.1 2")) answered[name] = (answered[name] ?? 0) + 1;
     socket.destroy();
   });
-  socket.on("close", () => {
-    ends[name] = (ends[name] ?? 0) + 1;
-    resolve();
-  });
+  socket.on("close", () => resolve());
   const write = (bytes: string | Uint8Array) =>
     new Promise<void>((written, broken) => {
       if (socket.destroyed) broken(new Error("closed"));
       else socket.write(bytes, (error) => (error ? broken(error) : written()));
     });
-  socket.on("connect", () => void attack(write).catch(() => socket.destroy()));
+  socket.on("connect", () => {
+    begun[name] = (begun[name] ?? 0) + 1;
+    attack(write).catch(() => socket.destroy());
+  });
   return promise;
 }
 
@@ -99,6 +99,6 @@ for (let n = 0; n < ports.length; n++) {
   void again("gzip bombs", gzipBomb, n, 500);
 }
 process.on("SIGTERM", () => {
-  process.stdout.write(JSON.stringify({ ends, answered }), () => process.exit(0));
+  process.stdout.write(JSON.stringify({ begun, answered }), () => process.exit(0));
 });
 console.error("attacking");
