@@ -1,11 +1,12 @@
 import { ConnectError } from "@connectrpc/connect";
 import { eachBounded } from "@mall/kernel/concurrency";
 import { invalid } from "@mall/kernel/fault";
-import { problemResponse } from "@mall/kernel/problem";
+import { methodNotAllowed, problemResponse } from "@mall/kernel/problem";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { Context, Hono } from "hono";
 import * as z from "zod";
 import { connectionOf, type Edge, limited } from "./edge";
+import { edgeError } from "./edge-error";
 import { receivedBody } from "./request-limits";
 
 export const batchLimits = { partsMax: 10, atOnceMax: 5, bodyBytesMax: 1024 * 1024 };
@@ -118,4 +119,7 @@ export function batchRoute(app: Hono, edge: Edge): void {
       return problemResponse(ConnectError.from(error), requestIdOf(raw.headers));
     }
   });
+  app.all("/v1/batch", limited(edge, "UNSPECIFIED"), (c) =>
+    edgeError(c.req.raw, methodNotAllowed(c.req.method, ["POST"])),
+  );
 }
