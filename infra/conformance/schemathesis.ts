@@ -68,6 +68,12 @@ try {
     const { exitCode } =
       await $`${work}/venv/bin/schemathesis --config-file ${root}/infra/conformance/schemathesis.toml run ${url}/openapi.json ${as} ${without} ${options} ${process.argv.slice(2)}`
         .cwd(work)
+        .env({
+          ...process.env,
+          SCHEMATHESIS_HOOKS: "hooks",
+          PYTHONPATH: `${root}/infra/conformance`,
+          PYTHONDONTWRITEBYTECODE: "1",
+        })
         .nothrow();
     if (exitCode !== 0) failed.push(name);
   }
