@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import openapi from "@mall/gen/openapi/mall.json";
 import { host, hostKind } from "./host";
 import {
   address,
@@ -289,6 +290,12 @@ describe(`health and documents (${hostKind})`, () => {
     for (const path of ["/livez", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json"]) {
       expect([path, (await fetch(url + path)).status]).toEqual([path, 200]);
     }
+  });
+
+  test("/openapi.json is the same document on every host", async () => {
+    const answer = await fetch(`${(await host()).url}/openapi.json`);
+    expect(answer.headers.get("content-type")).toStartWith("application/json");
+    expect(await answer.json()).toEqual(openapi);
   });
 
   test("browsers may call: CORS answers the preflight without credentials", async () => {
