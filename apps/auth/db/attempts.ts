@@ -53,13 +53,18 @@ export async function countAttempt(tx: Tx, { at, keys }: Attempt): Promise<Count
   }));
 }
 
+// rows are locked in the order of their keys, as above: two that settle at once would else wait for each other
 const settle = sqlStatement<{ keys: string; at: Date; wrong: boolean }, object>(
-  (p) => sql`update auth.login_attempts set
+  (p) => sql`with own as materialized (
+      select key from auth.login_attempts
+      where key in (select decode(k.hex, 'hex') from jsonb_array_elements_text(${p.keys}::text::jsonb) as k(hex))
+      order by key for update
+    )
+    update auth.login_attempts as known set
       pending = pending[:array_position(pending, ${p.at}::timestamptz) - 1]
         || pending[array_position(pending, ${p.at}::timestamptz) + 1:],
       times = case when ${p.wrong}::boolean then times || ${p.at}::timestamptz else times end
-    where key in (select decode(k.hex, 'hex') from jsonb_array_elements_text(${p.keys}::text::jsonb) as k(hex))
-      and ${p.at}::timestamptz = any(pending)`,
+    from own where known.key = own.key and ${p.at}::timestamptz = any(known.pending)`,
 );
 
 const hexOf = (keys: Attempt["keys"]): string =>
@@ -98,7 +103,9 @@ export async function clearAttempts(tx: Tx, key: Uint8Array): Promise<void> {
 
 const deleteExpired = sqlStatement<{ now: Date }, object>(
   (p) => sql`delete from auth.login_attempts
-    where key in (select key from auth.login_attempts where expires_at <= ${p.now} limit 1000)`,
+    where key in (
+      select key from auth.login_attempts where expires_at <= ${p.now} limit 1000 for update skip locked
+    )`,
 );
 
 /** Deletes up to 1,000 counts of windows that are over. */
