@@ -114,6 +114,19 @@ export const baseEnv = z.object({
     .describe("Seconds an answer is kept for its Idempotency-Key; at least a day."),
 });
 
+/** Variables of those that use a Redis over REST. */
+export const upstashEnv = {
+  UPSTASH_REDIS_REST_URL: z
+    .url()
+    .optional()
+    .describe(
+      "Upstash Redis, or a Redis behind its REST protocol, that all instances count requests and keep a cache in.",
+    ),
+  UPSTASH_REDIS_REST_TOKEN: secretText(16, "Token of UPSTASH_REDIS_REST_URL, which needs it."),
+};
+
+export type UpstashEnv = z.infer<z.ZodObject<typeof upstashEnv>>;
+
 /** Configuration common to all services. */
 export type BaseEnv = z.infer<typeof baseEnv>;
 

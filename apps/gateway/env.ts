@@ -1,4 +1,4 @@
-import { baseEnv, secretText } from "@mall/kernel/env";
+import { baseEnv, upstashEnv } from "@mall/kernel/env";
 import * as z from "zod";
 
 /** Environment of the gateway. */
@@ -31,11 +31,7 @@ export const gatewayEnv = baseEnv.extend({
     .describe(
       "Milliseconds that an answer to a read of public data may be old; 0 keeps none, not even for when the catalogue is away. 1000 in production, else 0.",
     ),
-  UPSTASH_REDIS_REST_URL: z
-    .url()
-    .optional()
-    .describe("Upstash Redis, or a Redis behind its REST protocol, that all instances count requests in."),
-  UPSTASH_REDIS_REST_TOKEN: secretText(16, "Token of UPSTASH_REDIS_REST_URL, which needs it."),
+  ...upstashEnv,
 });
 
 export type GatewayEnv = z.infer<typeof gatewayEnv>;

@@ -1,5 +1,5 @@
 import { breaker } from "@mall/kernel/breaker";
-import { incompleteEnv } from "@mall/kernel/env";
+import { upstashOf } from "@mall/kernel/cache/settings";
 import type { Log } from "@mall/kernel/log";
 import { guardedLimiter, limiterWaitMs } from "@mall/kernel/ratelimit/guarded";
 import { memoryLimiter } from "@mall/kernel/ratelimit/memory";
@@ -13,15 +13,14 @@ import type { GatewayEnv } from "./env";
  */
 export function limiterOf(env: GatewayEnv, log: Log, isPipelined: boolean): RateLimiter {
   const local = memoryLimiter();
-  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = env;
-  if (!url) return local;
-  if (!token) throw incompleteEnv(["UPSTASH_REDIS_REST_TOKEN: must be set with UPSTASH_REDIS_REST_URL"]);
+  const redis = upstashOf(env);
+  if (!redis) return local;
   const onChange = (state: string) =>
     log("warn", `rate limits ${state === "open" ? "are each instance's own" : "are shared"}`, {
       redis: state === "open" ? "away" : "back",
     });
   return guardedLimiter(
-    upstashLimiter({ url, token, timeoutMs: limiterWaitMs, isPipelined }),
+    upstashLimiter({ ...redis, timeoutMs: limiterWaitMs, isPipelined }),
     local,
     breaker({ failuresMax: 3, pauseMs: 2_000, onChange }),
   );
