@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createGateway, type Gateway } from "@mall/gateway/service";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { MallApp } from "@mall/kernel/app";
@@ -27,7 +27,10 @@ const clock = () => new Date();
 
 /** Services that nobody reaches, and whether the broker takes events. */
 const away = new Set<string>();
+/** Services that may have had a request whose answer never comes. */
+const silent = new Set<ServiceName>();
 const dbs: Db[] = [];
+const apps: MallApp[] = [];
 let redis: TestRedisRest | undefined;
 let wayToRedis: TcpProxy;
 let wayToDatabase: TcpProxy;
@@ -40,7 +43,7 @@ let address = "203.0.113.1";
 
 const inner = inProcessRegistry();
 const checked = (name: ServiceName) => {
-  if (away.has(name)) throw unreachable(name, false);
+  if (away.has(name) || silent.has(name)) throw unreachable(name, silent.has(name));
 };
 const registry: Registry = {
   fetch: (name) => async (request, sending) => {
@@ -106,7 +109,6 @@ beforeAll(async () => {
     UPSTASH_REDIS_REST_URL: `http://127.0.0.1:${wayToRedis.port}`,
     UPSTASH_REDIS_REST_TOKEN: redis?.env.UPSTASH_REDIS_REST_TOKEN ?? "none-but-long-enough",
   };
-  const apps: MallApp[] = [];
   for (const name of serviceNames) {
     const url = through(database.url, wayToDatabase.port);
     const db = openDb({ url, role: `mall_${name}`, max: 3 });
@@ -266,4 +268,54 @@ describe("without", () => {
       }
     });
   }
+});
+
+/** What is on hold, and for how many checkouts the mall has not made up its mind. */
+async function open(): Promise<{ holds: number; checkouts: number }> {
+  const [row] = await superuser.sql.unsafe<{ holds: number; checkouts: number }[]>(
+    `select (select count(*)::int from product.holds where state = 'active') as holds,
+      (select count(*)::int from checkout.checkouts where state not in ('COMPLETED', 'FAILED')) as checkouts`,
+  );
+  return { ...row! };
+}
+
+/** Sweeps until every checkout has ended. */
+async function settled(): Promise<void> {
+  for (const untilMs = Date.now() + 40_000; (await open()).checkouts > 0; await Bun.sleep(100)) {
+    expect(Date.now()).toBeLessThan(untilMs);
+    await apps[serviceNames.indexOf("checkout")]!.sweep();
+  }
+}
+
+describe("while payments", () => {
+  beforeEach(settled);
+
+  test("are away, a purchase is undone at once, and its cart is bought when they are back", async () => {
+    const basket = await newBasket();
+    away.add("payment");
+    const refused = await buy(basket);
+    away.delete("payment");
+    expect([refused.status, refused.body.reason]).toEqual([503, "SERVICE_UNAVAILABLE"]);
+    expect(await open()).toEqual({ holds: 0, checkouts: 0 });
+    expect((await buy(basket)).status).toBe(201);
+  });
+
+  test("do not answer, some purchases stay open, the next ones are refused with nothing reserved", async () => {
+    const baskets: Basket[] = [];
+    for (let i = 0; i < 8; i++) baskets.push(await newBasket());
+    silent.add("payment");
+    const seen: number[] = [];
+    for (const basket of baskets) seen.push((await buy(basket)).status);
+    // the fifth failure in a row opens the breaker, and one a second tries
+    expect(seen.slice(0, 6)).toEqual([202, 202, 202, 202, 202, 503]);
+    expect(await open()).toEqual({
+      holds: seen.filter((status) => status === 202).length,
+      checkouts: seen.filter((status) => status === 202).length,
+    });
+    silent.delete("payment");
+    await settled();
+    expect((await open()).holds).toBe(0);
+    // those that were asked meanwhile have answered, so nobody is refused any more
+    expect((await buy(await newBasket())).status).toBe(201);
+  });
 });
