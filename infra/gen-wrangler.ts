@@ -60,8 +60,8 @@ const scriptName = (name: WorkerName, environment: EnvironmentName): string =>
 /** What every service needs to publish on QStash and to know its deliveries. */
 const qstashSecrets = ["QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"];
 
-/** Who uses a Redis over REST. */
-const usesRedis: readonly WorkerName[] = ["cart", "gateway"];
+/** Who uses a Redis over REST, or can. */
+const usesRedis: readonly WorkerName[] = ["auth", "cart", "gateway"];
 
 /** The keys that wrangler does not inherit from the top level. */
 function environmentOf(

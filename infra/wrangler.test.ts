@@ -103,7 +103,7 @@ describe("the Worker configurations", () => {
       const config = wranglerConfig(name, undefined, { ...deployment, production });
       return (sectionOf(config as Config, "production") as { secrets?: { required: string[] } }).secrets;
     };
-    for (const name of ["cart", "gateway"] as const)
+    for (const name of ["auth", "cart", "gateway"] as const)
       expect(secretsOf(name)).toEqual({ required: ["MALL_MASTER_KEY", "UPSTASH_REDIS_REST_TOKEN"] });
     expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
   });

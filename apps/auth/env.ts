@@ -1,10 +1,17 @@
-import { baseEnv, secretText } from "@mall/kernel/env";
+import { baseEnv, secretText, upstashEnv } from "@mall/kernel/env";
 import * as z from "zod";
 
 const daySeconds = 86_400;
 
 /** Environment of the auth service. */
 export const authEnv = baseEnv.extend({
+  CONFIG_STORE: z
+    .enum(["postgres", "redis"])
+    .default("postgres")
+    .describe(
+      "Where the settings are kept that operators change while the mall runs; redis needs UPSTASH_REDIS_REST_URL.",
+    ),
+  ...upstashEnv,
   ACCESS_TOKEN_TTL_SECONDS: z.coerce
     .number()
     .int()

@@ -1,0 +1,76 @@
+import type { Breaker } from "@mall/kernel/breaker";
+import { fault } from "@mall/kernel/fault";
+import { Redis } from "@upstash/redis/cloudflare";
+import type { ConfigStore, Revision } from "./port";
+
+export interface RedisConfigOptions {
+  /** Address of the Redis's REST interface. */
+  url: string;
+  token: string;
+  /** Milliseconds one request to it may take. */
+  timeoutMs: number;
+  breaker: Breaker;
+  /** The list that holds the revisions, the first one first. */
+  key?: string;
+}
+
+/** Appends a revision if all before it are there and it is not. */
+const append = `if redis.call("LLEN", KEYS[1]) ~= tonumber(ARGV[1]) - 1 then return 0 end
+redis.call("RPUSH", KEYS[1], ARGV[2])
+return 1`;
+
+const revisionOf = (text: string): Revision => {
+  const { at, ...rest } = JSON.parse(text) as Revision & { at: string };
+  return { ...rest, at: new Date(at) };
+};
+
+const away = (cause?: unknown) =>
+  fault("unavailable", "SERVICE_UNAVAILABLE", "The store of the configuration does not answer.", {
+    retryAfterSeconds: 1,
+    cause,
+  });
+
+/**
+ * Keeps the configuration in Upstash Redis, or a Redis behind the same REST protocol, that keeps what it has: a list of
+ * revisions as JSON. Fault SERVICE_UNAVAILABLE when it does not answer in time, and at once after that has happened
+ * several times.
+ */
+export function redisConfig(options: RedisConfigOptions): ConfigStore {
+  const { url, token, timeoutMs, breaker, key = "mall:config" } = options;
+  const redis = new Redis({
+    ...{ url, token, retry: { retries: 0 }, signal: () => AbortSignal.timeout(timeoutMs) },
+    ...{ enableAutoPipelining: false, enableTelemetry: false, readYourWrites: false },
+    automaticDeserialization: false,
+  });
+  async function asked<T>(work: () => Promise<T>): Promise<T> {
+    if (!breaker.mayTry()) throw away();
+    try {
+      const result = await work();
+      breaker.succeeded();
+      return result;
+    } catch (error) {
+      breaker.failed();
+      throw away(error);
+    }
+  }
+  const at = async (index: number): Promise<Revision | undefined> => {
+    const text = await asked(() => redis.lindex(key, index));
+    return text === null ? undefined : revisionOf(text);
+  };
+  return {
+    newest: () => at(-1),
+    find: (revision) => at(revision - 1),
+    async list(before, limit) {
+      if (before !== undefined && before <= 1) return [];
+      // indexes below zero count from the end of the list
+      const [first, last] =
+        before === undefined ? [-limit, -1] : [Math.max(0, before - 1 - limit), before - 2];
+      const texts = await asked(() => redis.lrange(key, first, last));
+      return texts.map(revisionOf).reverse();
+    },
+    async add(next) {
+      const args = [String(next.revision), JSON.stringify(next)];
+      return Number(await asked(() => redis.eval<string[], number>(append, [key], args))) === 1;
+    },
+  };
+}
