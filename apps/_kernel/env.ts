@@ -83,6 +83,15 @@ export const baseEnv = z.object({
     ),
   TLS_CERT: z.string().default("").describe("File with the certificate of this service."),
   TLS_KEY: z.string().default("").describe("File with its private key, which nobody else may read."),
+  ADMIN_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe(
+      "Port of /metrics (Prometheus), for operators only; none when empty. Not on Workers, and another one for each process.",
+    ),
   CALLS_IN_FLIGHT_MAX: z.coerce
     .number()
     .int()

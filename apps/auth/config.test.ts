@@ -3,6 +3,7 @@ import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import { ConfigService } from "@mall/gen/mall/auth/v1/config_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { breaker } from "@mall/kernel/breaker";
+import { processMetrics } from "@mall/kernel/metrics";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { startTestRedisRest } from "@mall/kernel/testing/redis-rest";
 import { reasonOf, refusal } from "@mall/kernel/testing/refusal";
@@ -54,7 +55,10 @@ if (redis)
 describe("settings in a Redis", () => {
   test("are chosen by the environment, which has to say where it is", async () => {
     const made = (env: object) =>
-      configStoreOf({ CONFIG_STORE: "redis", UPSTASH_REDIS_REST_TOKEN: "", ...env }, mall.db, () => {});
+      configStoreOf({ CONFIG_STORE: "redis", UPSTASH_REDIS_REST_TOKEN: "", ...env }, mall.db, {
+        log: () => {},
+        metrics: processMetrics(),
+      });
     expect(() => made({})).toThrow("UPSTASH_REDIS_REST_URL");
     expect(() => made({ UPSTASH_REDIS_REST_URL: "http://127.0.0.1:1" })).toThrow("UPSTASH_REDIS_REST_TOKEN");
     if (!redis) return;

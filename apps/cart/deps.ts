@@ -4,7 +4,8 @@ import type { Kernel, Resources } from "@mall/kernel/app";
 import type { Cache } from "@mall/kernel/cache/port";
 
 /** What the cart service needs. */
-export interface Deps extends Pick<Kernel, "db" | "clock" | "newId" | "secrets" | "answers" | "audit"> {
+export interface Deps
+  extends Pick<Kernel, "db" | "clock" | "newId" | "secrets" | "answers" | "audit" | "metrics"> {
   rpc: { product: Client<typeof ProductService> };
   /** ISO 4217 code of all prices. */
   currency: string;

@@ -16,7 +16,7 @@ const aloneMsMax = 1_000;
 export function createCartService(resources: Resources): MallApp {
   const env = parseEnv(cartEnv, resources.env);
   const kernel = createKernel("cart", resources, env);
-  const { cache, isShared } = cacheOf(env, kernel.log);
+  const { cache, isShared } = cacheOf(env, kernel);
   const keptMs = env.OFFER_CACHE_MS ?? (env.MALL_ENV === "production" ? aloneMsMax : 0);
   const deps: Deps = {
     ...kernel,

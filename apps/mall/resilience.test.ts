@@ -6,6 +6,7 @@ import { localBus } from "@mall/kernel/bus/local";
 import type { EventBus } from "@mall/kernel/bus/port";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { rpcScope, serviceTokens } from "@mall/kernel/identity/service-token";
+import { processMetrics } from "@mall/kernel/metrics";
 import { inProcessRegistry } from "@mall/kernel/registry/in-process";
 import type { Registry } from "@mall/kernel/registry/port";
 import { unreachable } from "@mall/kernel/registry/unreachable";
@@ -29,6 +30,7 @@ const clock = () => new Date();
 const away = new Set<string>();
 /** Services that may have had a request whose answer never comes. */
 const silent = new Set<ServiceName>();
+const metrics = processMetrics();
 const dbs: Db[] = [];
 const apps: MallApp[] = [];
 let redis: TestRedisRest | undefined;
@@ -113,12 +115,12 @@ beforeAll(async () => {
     const url = through(database.url, wayToDatabase.port);
     const db = openDb({ url, role: `mall_${name}`, max: 3 });
     dbs.push(db);
-    const app = creators[name]({ env, db, registry, clock, background: () => {}, bus: busOf(name) });
+    const app = creators[name]({ env, db, registry, clock, background: () => {}, bus: busOf(name), metrics });
     apps.push(app);
     inner.add(name, { fetch: app.fetch, transport: app.rpc.transport });
   }
   await importGoods(apps[serviceNames.indexOf("product")]!);
-  gateway = createGateway({ env, registry, docsAsset: async () => undefined });
+  gateway = createGateway({ env, registry, metrics, docsAsset: async () => undefined });
   await prepare();
 }, 60_000);
 
@@ -250,7 +252,7 @@ test("the table has a row for each loss that is tried, and a column for each dee
 describe("without", () => {
   for (const [row, [what, cells]] of table.rows.entries()) {
     test(`${what}, what the table says works`, async () => {
-      gateway = createGateway({ env, registry, docsAsset: async () => undefined });
+      gateway = createGateway({ env, registry, metrics, docsAsset: async () => undefined });
       address = `203.0.113.${row + 2}`;
       const basket = await newBasket();
       await ask("GET", "/v1/products");
@@ -287,6 +289,40 @@ async function settled(): Promise<void> {
   }
 }
 
+/** The value of a series; undefined when there is none. */
+async function shown(name: string, labels: string): Promise<number | undefined> {
+  const line = (await metrics.text()).split("\n").find((each) => each.startsWith(`${name}{${labels}} `));
+  return line === undefined ? undefined : Number(line.split(" ").at(-1));
+}
+
+test("metrics tell what happened: answers by route, RPCs by code, reads of caches, breakers, the outbox", async () => {
+  const counted = () =>
+    shown("mall_http_requests_total", 'method="GET",route="/v1/products",service="gateway",status="200"');
+  const before = (await counted()) ?? 0;
+  await ask("GET", "/v1/products");
+  await ask("GET", "/v1/products");
+  expect(await counted()).toBe(before + 2);
+  const basket = await newBasket();
+  await deeds["See a cart"]!(basket);
+  expect(
+    await shown("mall_rpcs_total", 'code="ok",rpc="mall.cart.v1.CartService/GetCart",service="cart"'),
+  ).toBeGreaterThan(0);
+  for (const [cache, result, service] of [
+    ["public", "hit", "gateway"],
+    ["public", "miss", "gateway"],
+    ["public", "stale", "gateway"],
+    ["offers", "miss", "cart"],
+  ])
+    expect(
+      await shown("mall_cache_reads_total", `cache="${cache}",result="${result}",service="${service}"`),
+    ).toBeGreaterThan(0);
+  for (const service of serviceNames) {
+    expect(await shown("mall_breaker_open", `dependency="${service}",service="gateway"`)).toBe(0);
+    expect(await shown("mall_outbox_waiting", `service="${service}"`)).toBeGreaterThanOrEqual(0);
+  }
+  expect(await metrics.text()).not.toContain(basket.cartId);
+});
+
 describe("while payments", () => {
   beforeEach(settled);
 
@@ -308,6 +344,7 @@ describe("while payments", () => {
     for (const basket of baskets) seen.push((await buy(basket)).status);
     // the fifth failure in a row opens the breaker, and one a second tries
     expect(seen.slice(0, 6)).toEqual([202, 202, 202, 202, 202, 503]);
+    expect(await shown("mall_breaker_open", 'dependency="payment",service="checkout"')).toBe(1);
     expect(await open()).toEqual({
       holds: seen.filter((status) => status === 202).length,
       checkouts: seen.filter((status) => status === 202).length,

@@ -1,6 +1,5 @@
-import { type BreakerState, breaker } from "../breaker";
+import { type Watch, watchedBreaker } from "../breaker";
 import { incompleteEnv, type UpstashEnv } from "../env";
-import type { Log } from "../log";
 import { cacheWaitMs, guardedCache } from "./guarded";
 import { memoryCache } from "./memory";
 import type { Cache } from "./port";
@@ -15,13 +14,12 @@ export function upstashOf(env: UpstashEnv): { url: string; token: string } | und
 }
 
 /** The cache that the environment names, and whether other instances see what this one forgets. */
-export function cacheOf(env: UpstashEnv, log: Log): { cache: Cache; isShared: boolean } {
+export function cacheOf(env: UpstashEnv, watch: Watch): { cache: Cache; isShared: boolean } {
   const redis = upstashOf(env);
   if (!redis) return { cache: memoryCache(), isShared: false };
-  const onChange = (state: BreakerState) => log("warn", "breaker changed", { dependency: "cache", state });
   const shared = upstashCache({ ...redis, timeoutMs: cacheWaitMs });
   return {
-    cache: guardedCache(shared, breaker({ failuresMax: 3, pauseMs: 2_000, onChange })),
+    cache: guardedCache(shared, watchedBreaker(watch, "cache", { failuresMax: 3, pauseMs: 2_000 })),
     isShared: true,
   };
 }

@@ -1,8 +1,7 @@
-import { type BreakerState, breaker } from "@mall/kernel/breaker";
+import { type Watch, watchedBreaker } from "@mall/kernel/breaker";
 import { upstashOf } from "@mall/kernel/cache/settings";
 import type { Session } from "@mall/kernel/db/client";
 import { incompleteEnv, type UpstashEnv } from "@mall/kernel/env";
-import type { Log } from "@mall/kernel/log";
 import type { ConfigStore } from "./port";
 import { postgresConfig } from "./postgres";
 import { redisConfig } from "./redis";
@@ -14,13 +13,12 @@ const timeoutMs = 300;
 export function configStoreOf(
   env: UpstashEnv & { CONFIG_STORE: "postgres" | "redis" },
   session: Session,
-  log: Log,
+  watch: Watch,
 ): ConfigStore {
   if (env.CONFIG_STORE === "postgres") return postgresConfig(session);
   const redis = upstashOf(env);
   if (!redis) throw incompleteEnv(["UPSTASH_REDIS_REST_URL: must be set with CONFIG_STORE=redis"]);
-  const onChange = (state: BreakerState) => log("warn", "breaker changed", { dependency: "config", state });
   return redisConfig({
-    ...{ ...redis, timeoutMs, breaker: breaker({ failuresMax: 3, pauseMs: 2_000, onChange }) },
+    ...{ ...redis, timeoutMs, breaker: watchedBreaker(watch, "config", { failuresMax: 3, pauseMs: 2_000 }) },
   });
 }

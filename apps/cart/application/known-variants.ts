@@ -23,7 +23,7 @@ function variantOf(value: Json | undefined): SoldVariant | undefined {
  * event that has come. What nobody has asked for lately is asked for in one call. That something is not sold is not kept.
  */
 export async function findSoldVariants(
-  deps: Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background">,
+  deps: Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics">,
   ids: readonly Id<"var">[],
 ): Promise<SoldVariant[]> {
   const ask = async (variantIds: readonly Id<"var">[]) =>
@@ -31,12 +31,15 @@ export async function findSoldVariants(
   if (deps.offersKeptMs === 0) return ask(ids);
   const { generation, values } = await deps.cache.read(group, ids);
   const known = values.map(variantOf);
+  const hits = known.filter((one) => one !== undefined);
   const unknown = ids.filter((_, i) => known[i] === undefined);
-  if (unknown.length === 0) return known as SoldVariant[];
+  deps.metrics.count("mall_cache_reads_total", { cache: "offers", result: "hit" }, hits.length);
+  deps.metrics.count("mall_cache_reads_total", { cache: "offers", result: "miss" }, unknown.length);
+  if (unknown.length === 0) return hits;
   const asked = await ask(unknown);
   const entries = asked.map((sold) => [sold.variant!.id, toJson(SoldVariantSchema, sold)] as const);
   deps.background(deps.cache.write(group, generation, new Map(entries), deps.offersKeptMs));
-  return [...known.filter((one) => one !== undefined), ...asked];
+  return [...hits, ...asked];
 }
 
 /**

@@ -19,7 +19,7 @@ function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">,
   return [id as Id<"var">, offer];
 }
 
-type Catalogue = Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background">;
+type Catalogue = Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics">;
 
 /**
  * What the catalogue asks for these variants: at most one call, and none for no variants. To be shown only: what a
