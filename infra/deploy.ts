@@ -12,6 +12,7 @@ import {
   wranglerText,
 } from "./gen-wrangler";
 import { root } from "./repository";
+import { prepareWorkerAssets } from "./worker-assets";
 import { startWrangler } from "./wrangler";
 
 const usage = `Usage: npm run deploy -- --env <${environmentNames.join("|")}> [--dry-run] [--first]
@@ -91,12 +92,24 @@ async function deploy(step: Step, { environment, dryRun }: Options, outdir: stri
   }
 }
 
+/** KiB that a Worker may weigh when it is compressed: what it weighs it costs at each cold start. */
+const budgetKib = (name: WorkerName): number => (name === "gateway" ? 130 : 300);
+
+/** Fails when wrangler's line says more than the budget, or nothing. */
+export function checkWeight(name: WorkerName, weight: string): void {
+  const kib = Number(/gzip: ([\d.]+) KiB/.exec(weight)?.[1] ?? Number.NaN);
+  if (!(kib <= budgetKib(name)))
+    throw new Error(`${name} weighs ${weight}; ${budgetKib(name)} KiB compressed are its budget`);
+}
+
 /** Deploys all Workers of an environment, one after the other; stops at the first that fails. */
 async function deployAll(options: Options): Promise<void> {
+  await prepareWorkerAssets();
   const outdir = await mkdtemp(join(tmpdir(), "mall-deploy-"));
   try {
     for (const step of deploySteps(options.first)) {
       const weight = await deploy(step, options, outdir);
+      checkWeight(step.name, weight);
       console.log(`${step.name.padEnd(10)} ${weight}`);
     }
   } finally {

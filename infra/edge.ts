@@ -10,6 +10,7 @@ import { buildMall } from "@mall/mall/mall";
 import { seedDemo } from "@mall/mall/seed";
 import { schemas } from "./env-table";
 import { workerNames } from "./gen-wrangler";
+import { prepareWorkerAssets } from "./worker-assets";
 import { endWrangler, startWrangler } from "./wrangler";
 
 const readyWithinMs = 60_000;
@@ -125,6 +126,7 @@ const seeded = await prepare(env);
 if (seeded > 0) console.log(`Imported the demo catalogue: ${seeded} products.`);
 
 const state = await mkdtemp(join(tmpdir(), "mall-edge-"));
+await prepareWorkerAssets();
 const workers = startWorkers(env, port, state);
 let stopCron = () => {};
 let isStopping = false;

@@ -3,11 +3,12 @@ import { cartEnv } from "@mall/cart/env";
 import { checkoutEnv } from "@mall/checkout/env";
 import { gatewayEnv } from "@mall/gateway/env";
 import { baseEnv } from "@mall/kernel/env";
+import { metaOf } from "@mall/kernel/env-fields";
 import { orderEnv } from "@mall/order/env";
 import { paymentEnv } from "@mall/payment/env";
 import { productEnv } from "@mall/product/env";
 import { userEnv } from "@mall/user/env";
-import type * as z from "zod";
+import type * as z from "zod/mini";
 
 /** Variables that the hosts read before any service is built. */
 const hostRows: [string, string, string, string][] = [
@@ -39,7 +40,7 @@ export const schemas = {
   gateway: gatewayEnv,
 };
 
-function defaultOf(schema: z.ZodType): string {
+function defaultOf(schema: z.ZodMiniType): string {
   const value = schema.safeParse(undefined);
   if (!value.success) return "required";
   return String(value.data ?? "");
@@ -56,8 +57,8 @@ export function envTable(): string {
         known[1] += `, ${service}`;
         continue;
       }
-      const shown = name === "MALL_MASTER_KEY" ? "a development key" : defaultOf(field as z.ZodType);
-      rows.push([name, service || "all", shown, (field as z.ZodType).description ?? ""]);
+      const shown = name === "MALL_MASTER_KEY" ? "a development key" : defaultOf(field as z.ZodMiniType);
+      rows.push([name, service || "all", shown, metaOf(field).description ?? ""]);
     }
   }
   const lines = rows.map(

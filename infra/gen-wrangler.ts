@@ -6,6 +6,7 @@ import {
   subscriptions,
 } from "@mall/kernel/topology";
 import deployment from "../wrangler/deployment.json";
+import { assetsFolder } from "./worker-assets";
 
 /** A Worker of the mall; its script is `mall-<name>`, with the environment appended outside dev. */
 export type WorkerName = ServiceName | "gateway";
@@ -96,7 +97,7 @@ function environmentOf(
 /** The gateway has the documentation page's files and the mall's one cron trigger. */
 const gatewayOnly = {
   assets: {
-    directory: "../node_modules/swagger-ui-dist",
+    directory: assetsFolder,
     binding: "ASSETS",
     run_worker_first: true,
     html_handling: "none",

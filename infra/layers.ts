@@ -146,7 +146,7 @@ const layers: readonly Layer[] = [
   },
   {
     files: new RegExp(`^${service}/env\\.ts$`),
-    may: ["lib:zod", "kernel:env"],
+    may: ["lib:zod/mini", "kernel:env", "kernel:env-fields"],
     lesson: "env.ts is the zod schema of the service's environment and nothing else.",
   },
   {

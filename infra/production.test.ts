@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { EnvSource } from "@mall/kernel/env";
+import { metaOf } from "@mall/kernel/env-fields";
 import { serviceNames } from "@mall/kernel/topology";
-import type * as z from "zod";
 import { schemas } from "./env-table";
 import { root } from "./repository";
 
@@ -20,13 +20,13 @@ const whole: EnvSource = {
 };
 
 const shapes = Object.entries(schemas).flatMap(([service, schema]) =>
-  Object.entries(schema.shape).map(([name, field]) => ({ service, name, meta: (field as z.ZodType).meta() })),
+  Object.entries(schema.shape).map(([name, field]) => ({ service, name, meta: metaOf(field) })),
 );
-const secrets = shapes.filter(({ meta }) => meta?.secretCharactersMin !== undefined);
+const secrets = shapes.filter(({ meta }) => meta.secretCharactersMin !== undefined);
 
 test("every variable that is named like a secret is one, and no other", () => {
-  // TLS_KEY is the path of a file
-  const named = shapes.filter(({ name }) => /(?<!^TLS_)(?:KEY|TOKEN|SECRET|PASSWORD)$/.test(name));
+  // TLS_KEY and EDGE_TLS_KEY are paths of files
+  const named = shapes.filter(({ name }) => /(?<!TLS_)(?:KEY|TOKEN|SECRET|PASSWORD)$/.test(name));
   const names = (of: typeof shapes) => [...new Set(of.map(({ name }) => name))].sort();
   expect(names(secrets)).toEqual(names(named));
   expect(names(secrets).length).toBeGreaterThan(6);

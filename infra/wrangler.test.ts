@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { calls, serviceNames, subscriptions } from "@mall/kernel/topology";
 import deployment from "../wrangler/deployment.json";
-import { deploySteps } from "./deploy";
+import { checkWeight, deploySteps } from "./deploy";
 import {
   bindingsOf,
   deployOrder,
@@ -139,4 +139,11 @@ test("a first deploy binds only what is already there, and everything in the end
     bound.set(name, bindings);
   }
   for (const name of workerNames) expect(bound.get(name)).toEqual(bindingsOf(name));
+});
+
+test("a Worker beyond its budget is not deployed, nor one of unknown size", () => {
+  expect(() => checkWeight("order", "900.00 KiB / gzip: 299.99 KiB")).not.toThrow();
+  expect(() => checkWeight("order", "900.00 KiB / gzip: 300.01 KiB")).toThrow("order weighs");
+  expect(() => checkWeight("gateway", "400.00 KiB / gzip: 200.00 KiB")).toThrow("gateway weighs");
+  expect(() => checkWeight("order", "")).toThrow("order weighs");
 });

@@ -7,6 +7,9 @@ const assets: Record<string, string> = {
   "favicon-32x32.png": "image/png",
 };
 
+/** Files that the page loads from its own origin. */
+export const docsAssetNames = Object.keys(assets);
+
 const page = `<!doctype html>
 <html lang="en">
 <head>

@@ -1,5 +1,18 @@
-import * as z from "zod";
+import * as z from "zod/mini";
 import { masterKeysOf } from "./crypto/derive";
+import {
+  choice,
+  metaOf,
+  number,
+  optionalUrl,
+  optionalWhole,
+  requiredSecret,
+  secretText,
+  text,
+  textLike,
+  url,
+  whole,
+} from "./env-fields";
 import { flawOfPasswordIn, flawOfSecret } from "./secret";
 
 /** Raw environment: process.env on Bun, the bindings of type string on Workers. */
@@ -7,49 +20,32 @@ export type EnvSource = Record<string, string | undefined>;
 
 const devMasterKey = "development-only-master-key-not-for-production";
 
-/** A variable that holds a secret, empty when it is not needed; production takes none with fewer characters. */
-export const secretText = (charactersMin: number, description: string) =>
-  z.string().default("").meta({ description, secretCharactersMin: charactersMin });
-
 /** Variables every service understands. Each service's env.ts extends them; the README table is made from both. */
 export const baseEnv = z.object({
-  MALL_ENV: z.enum(["dev", "test", "production"]).default("dev").describe("Profile."),
-  MALL_MASTER_KEY: z
-    .string()
-    .refine((text) => masterKeysOf(text).every((key) => key.length >= 32), {
+  MALL_ENV: choice(["dev", "test", "production"], "dev", "Profile."),
+  MALL_MASTER_KEY: requiredSecret(
+    32,
+    devMasterKey,
+    {
+      isGood: (keys) => masterKeysOf(keys).every((key) => key.length >= 32),
       error: "each key must have at least 32 characters",
-    })
-    .default(devMasterKey)
-    .meta({
-      description:
-        "Secret of at least 32 characters that seals keys and derives secrets; after a change a comma list, the newest first. Must be set in production.",
-      secretCharactersMin: 32,
-    }),
-  LOG_LEVEL: z
-    .enum(["debug", "info", "warn", "error", "silent"])
-    .default("info")
-    .describe("Least level that is logged."),
-  PUBLIC_URL: z
-    .string()
-    .default("http://localhost:8080")
-    .describe("Address of the gateway as clients see it."),
-  CURRENCY: z
-    .string()
-    .regex(/^[A-Z]{3}$/)
-    .default("USD")
-    .describe("ISO 4217 code of all prices."),
-  SWEEP_INTERVAL_MS: z.coerce
-    .number()
-    .int()
-    .min(100)
-    .max(60_000)
-    .default(1000)
-    .describe("Milliseconds between two sweeps (outbox relay, unfinished checkouts)."),
-  BUS: z
-    .enum(["local", "qstash", "rabbitmq"])
-    .default("local")
-    .describe("What carries events: calls between services, QStash, or RabbitMQ (not on Workers)."),
-  QSTASH_URL: z.url().default("https://qstash.upstash.io").describe("Address of QStash."),
+    },
+    "Secret of at least 32 characters that seals keys and derives secrets; after a change a comma list, the newest first. Must be set in production.",
+  ),
+  LOG_LEVEL: choice(["debug", "info", "warn", "error", "silent"], "info", "Least level that is logged."),
+  PUBLIC_URL: text("Address of the gateway as clients see it.", "http://localhost:8080"),
+  CURRENCY: textLike(/^[A-Z]{3}$/, "USD", "ISO 4217 code of all prices."),
+  SWEEP_INTERVAL_MS: whole(
+    { min: 100, max: 60_000 },
+    1000,
+    "Milliseconds between two sweeps (outbox relay, unfinished checkouts).",
+  ),
+  BUS: choice(
+    ["local", "qstash", "rabbitmq"],
+    "local",
+    "What carries events: calls between services, QStash, or RabbitMQ (not on Workers).",
+  ),
+  QSTASH_URL: url("https://qstash.upstash.io", "Address of QStash."),
   QSTASH_TOKEN: secretText(16, "Token that publishes on QStash; needed by BUS=qstash."),
   QSTASH_CURRENT_SIGNING_KEY: secretText(
     16,
@@ -59,82 +55,56 @@ export const baseEnv = z.object({
     16,
     "Key that QStash will sign with after a rotation; needed by BUS=qstash.",
   ),
-  RABBITMQ_URL: z
-    .string()
-    .default("")
-    .describe("Address of RabbitMQ, as amqp://user:password@host/vhost; needed by BUS=rabbitmq."),
-  REGISTRY: z
-    .enum(["static", "redis"])
-    .default("static")
-    .describe("How processes find each other: by <SVC>_URL, or by announcing themselves in Redis."),
-  REDIS_URL: z
-    .string()
-    .default("")
-    .describe("Address of Redis, as redis://user:password@host:port; needed by REGISTRY=redis."),
-  ADVERTISED_URL: z
-    .string()
-    .default("")
-    .describe("Origin at which other processes reach this one; the machine's first address when empty."),
-  TLS_CA: z
-    .string()
-    .default("")
-    .describe(
-      "File with the authorities (PEM) whose certificates other processes are believed by; with the next two, turns on mutual TLS (not on Workers).",
-    ),
-  TLS_CERT: z.string().default("").describe("File with the certificate of this service."),
-  TLS_KEY: z.string().default("").describe("File with its private key, which nobody else may read."),
-  ADMIN_PORT: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
-    .optional()
-    .describe(
-      "Port of /metrics (Prometheus), for operators only; none when empty. Not on Workers, and another one for each process.",
-    ),
-  CALLS_IN_FLIGHT_MAX: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(128)
-    .describe(
-      "Requests of one process that may wait for one service; what comes beyond gets 503 OVERLOADED.",
-    ),
-  DRAIN_SECONDS: z.coerce
-    .number()
-    .min(0)
-    .max(60)
-    .default(3)
-    .describe("Seconds a process that was told to end still takes requests, until its callers know."),
-  EVENT_BACKOFF_MS: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(60_000)
-    .default(1000)
-    .describe(
-      "Milliseconds before an event is delivered again that its consumer refused; grows with each time.",
-    ),
-  IDEMPOTENCY_TTL_SECONDS: z.coerce
-    .number()
-    .int()
-    .min(86_400)
-    .default(86_400)
-    .describe("Seconds an answer is kept for its Idempotency-Key; at least a day."),
+  RABBITMQ_URL: text("Address of RabbitMQ, as amqp://user:password@host/vhost; needed by BUS=rabbitmq."),
+  REGISTRY: choice(
+    ["static", "redis"],
+    "static",
+    "How processes find each other: by <SVC>_URL, or by announcing themselves in Redis.",
+  ),
+  REDIS_URL: text("Address of Redis, as redis://user:password@host:port; needed by REGISTRY=redis."),
+  ADVERTISED_URL: text(
+    "Origin at which other processes reach this one; the machine's first address when empty.",
+  ),
+  TLS_CA: text(
+    "File with the authorities (PEM) whose certificates other processes are believed by; with the next two, turns on mutual TLS (not on Workers).",
+  ),
+  TLS_CERT: text("File with the certificate of this service."),
+  TLS_KEY: text("File with its private key, which nobody else may read."),
+  ADMIN_PORT: optionalWhole(
+    { min: 0, max: 65_535 },
+    "Port of /metrics (Prometheus), for operators only; none when empty. Not on Workers, and another one for each process.",
+  ),
+  CALLS_IN_FLIGHT_MAX: whole(
+    { min: 1 },
+    128,
+    "Requests of one process that may wait for one service; what comes beyond gets 503 OVERLOADED.",
+  ),
+  DRAIN_SECONDS: number(
+    { min: 0, max: 60 },
+    3,
+    "Seconds a process that was told to end still takes requests, until its callers know.",
+  ),
+  EVENT_BACKOFF_MS: whole(
+    { min: 1, max: 60_000 },
+    1000,
+    "Milliseconds before an event is delivered again that its consumer refused; grows with each time.",
+  ),
+  IDEMPOTENCY_TTL_SECONDS: whole(
+    { min: 86_400 },
+    86_400,
+    "Seconds an answer is kept for its Idempotency-Key; at least a day.",
+  ),
 });
 
 /** Variables of those that use a Redis over REST. */
 export const upstashEnv = {
-  UPSTASH_REDIS_REST_URL: z
-    .url()
-    .optional()
-    .describe(
-      "Upstash Redis, or a Redis behind its REST protocol, that all instances count requests and keep a cache in.",
-    ),
+  UPSTASH_REDIS_REST_URL: optionalUrl(
+    "Upstash Redis, or a Redis behind its REST protocol, that all instances count requests and keep a cache in.",
+  ),
   UPSTASH_REDIS_REST_TOKEN: secretText(16, "Token of UPSTASH_REDIS_REST_URL, which needs it."),
 };
 
-export type UpstashEnv = z.infer<z.ZodObject<typeof upstashEnv>>;
+export type UpstashEnv = z.infer<z.ZodMiniObject<typeof upstashEnv>>;
 
 /** Configuration common to all services. */
 export type BaseEnv = z.infer<typeof baseEnv>;
@@ -144,9 +114,9 @@ export const incompleteEnv = (lines: readonly string[]): Error =>
   new Error(`The environment is not complete:\n${lines.map((line) => `  ${line}`).join("\n")}`);
 
 /** What is wrong with the secrets of a parsed environment, a line each. */
-const flawsOfSecrets = (schema: z.ZodObject, parsed: Record<string, unknown>): string[] =>
+const flawsOfSecrets = (schema: z.ZodMiniObject, parsed: Record<string, unknown>): string[] =>
   Object.entries(schema.shape).flatMap(([name, field]) => {
-    const charactersMin = (field as z.ZodType).meta()?.secretCharactersMin as number | undefined;
+    const charactersMin = metaOf(field).secretCharactersMin;
     const value = parsed[name] as string | undefined;
     if (charactersMin === undefined || !value) return [];
     return value.split(",").flatMap((secret) => {
@@ -170,7 +140,7 @@ const flawsOfAddresses = (source: EnvSource): string[] =>
  * missing or wrong, and in production every secret that is missing, well known, too short or the same few characters; it
  * never quotes one.
  */
-export function parseEnv<T extends z.ZodObject & z.ZodType<BaseEnv>>(
+export function parseEnv<T extends z.ZodMiniObject & z.ZodMiniType<BaseEnv>>(
   schema: T,
   source: EnvSource,
 ): z.infer<T> {

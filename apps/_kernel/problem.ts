@@ -1,5 +1,5 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
-import { codeName, faultInfo } from "./fault";
+import { codeName, fault, faultInfo } from "./fault";
 
 const statusOfCode: Partial<Record<Code, number>> = {
   [Code.InvalidArgument]: 400,
@@ -69,4 +69,11 @@ export function problemResponse(error: ConnectError, requestId: string): Respons
   if (status === 401) headers.set("www-authenticate", 'Bearer realm="edgemall"');
   if ((status === 429 || status === 503) && !headers.has("retry-after")) headers.set("retry-after", "1");
   return new Response(JSON.stringify(body), { status, headers });
+}
+
+/** Says which methods a path knows, in Allow, to a request with another one. */
+export function methodNotAllowed(method: string, known: Iterable<string>): ConnectError {
+  const error = fault("unimplemented", "METHOD_NOT_ALLOWED", `${method} is not served here.`);
+  error.metadata.set("allow", [...known].join(", "));
+  return error;
 }

@@ -44,7 +44,7 @@ function gateway(env: Record<string, string>) {
   const made = createBunGateway({
     env: { MALL_ENV: "test", LOG_LEVEL: "silent", ...env },
     registry,
-    docsAsset: async () => undefined,
+    docsAsset: async () => new Response("{}"),
   });
   const ask = (path: string, address = "192.0.2.1", headers: Record<string, string> = {}, method = "GET") =>
     made.fetch(new Request(`http://mall${path}`, { method, headers }), address);

@@ -1,11 +1,12 @@
 import { ConnectError } from "@connectrpc/connect";
 import { eachBounded } from "@mall/kernel/concurrency";
 import { invalid } from "@mall/kernel/fault";
-import { problemResponse } from "@mall/kernel/problem";
+import { methodNotAllowed, problemResponse } from "@mall/kernel/problem";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import type { Context, Hono } from "hono";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { connectionOf, type Edge, limited } from "./edge";
+import { edgeError } from "./edge-error";
 import { receivedBody } from "./request-limits";
 
 export const batchLimits = { partsMax: 10, atOnceMax: 5, bodyBytesMax: 1024 * 1024 };
@@ -27,23 +28,28 @@ const told = [
   "cache-status",
 ];
 
-const headerName = z
-  .string()
-  .transform((name) => name.toLowerCase())
-  .pipe(z.enum(own, { error: `must be one of ${own.join(", ")}` }));
+const headerName = z.pipe(
+  z.pipe(
+    z.string(),
+    z.transform((name) => name.toLowerCase()),
+  ),
+  z.enum(own, { error: `must be one of ${own.join(", ")}` }),
+);
 
 /** Also when it is written with dots, as it is or encoded, which addresses resolve. */
 const isUnderV1 = (path: string): boolean =>
   path.startsWith("/v1/") && new URL(path, "http://mall").pathname.startsWith("/v1/");
 
 const part = z.strictObject({
-  id: z.string().max(64).default(""),
+  id: z._default(z.string().check(z.maxLength(64)), ""),
   method: z.enum(["GET", "POST", "PUT", "PATCH", "DELETE"]),
-  path: z.string().max(4096).refine(isUnderV1, { error: "must be a path under /v1" }),
-  headers: z.record(headerName, z.string().max(512)).default({} as never),
-  body: z.record(z.string(), z.json()).optional(),
+  path: z.string().check(z.maxLength(4096), z.refine(isUnderV1, { error: "must be a path under /v1" })),
+  headers: z._default(z.record(headerName, z.string().check(z.maxLength(512))), {} as never),
+  body: z.optional(z.record(z.string(), z.json())),
 });
-const envelope = z.strictObject({ requests: z.array(part).min(1).max(batchLimits.partsMax) });
+const envelope = z.strictObject({
+  requests: z.array(part).check(z.minLength(1), z.maxLength(batchLimits.partsMax)),
+});
 
 type Part = z.infer<typeof part>;
 
@@ -118,4 +124,7 @@ export function batchRoute(app: Hono, edge: Edge): void {
       return problemResponse(ConnectError.from(error), requestIdOf(raw.headers));
     }
   });
+  app.all("/v1/batch", limited(edge, "UNSPECIFIED"), (c) =>
+    edgeError(c.req.raw, methodNotAllowed(c.req.method, ["POST"])),
+  );
 }

@@ -1,6 +1,8 @@
+import { methodNotAllowed } from "@mall/kernel/problem";
 import type { ServiceName } from "@mall/kernel/topology";
 import type { Context, Hono } from "hono";
 import { connectionOf, counted, type Edge, limited } from "./edge";
+import { edgeError } from "./edge-error";
 import { forward } from "./forward";
 import { routes } from "./routes";
 
@@ -38,5 +40,8 @@ export function rpcRoutes(app: Hono, edge: Edge): void {
   }
   app.get("/.well-known/jwks.json", other, (c) =>
     forward(registry, "auth", c.req.raw, { bodyBytesMax: 0, isRepeatable: true }),
+  );
+  app.all("/.well-known/jwks.json", other, (c) =>
+    edgeError(c.req.raw, methodNotAllowed(c.req.method, ["GET"])),
   );
 }

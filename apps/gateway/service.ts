@@ -1,4 +1,3 @@
-import openapi from "@mall/gen/openapi/mall.json";
 import type { Watch } from "@mall/kernel/breaker";
 import { deriveKeys } from "@mall/kernel/crypto/derive";
 import { docsRoutes } from "@mall/kernel/docs";
@@ -28,7 +27,7 @@ import { rpcRoutes } from "./rpc-routes";
 export interface GatewayResources {
   env: EnvSource;
   registry: Registry;
-  /** A file of the documentation page. */
+  /** A file of the documentation: of its page, or openapi.json. */
   docsAsset(name: string): Promise<Response | undefined>;
   /** Whether a request may wait for what another one asked for, which Workers do not allow; true when not said. */
   mayJoin?: boolean;
@@ -81,7 +80,12 @@ function edgeOf(
 
 /** Pages about the mall itself. */
 function pages(app: Hono, docsAsset: GatewayResources["docsAsset"]): void {
-  app.get("/openapi.json", (c) => c.json(openapi));
+  app.get("/openapi.json", async (c) => {
+    const document = await docsAsset("openapi.json");
+    return document
+      ? new Response(document.body, { headers: { "content-type": "application/json" } })
+      : c.notFound();
+  });
   docsRoutes(app, docsAsset);
   app.get("/problems/:reason", problemPage);
   app.get("/", (c) => c.redirect("/docs"));

@@ -2,7 +2,7 @@ import journal from "@mall/db/migrations/payment/meta/_journal.json";
 import openapi from "@mall/gen/openapi/payment.json";
 import { createApp, createKernel, type Kernel, type MallApp, type Resources } from "@mall/kernel/app";
 import { incompleteEnv, parseEnv } from "@mall/kernel/env";
-import type * as z from "zod";
+import type * as z from "zod/mini";
 import { sweep } from "./application/sweep";
 import { clearRefunds } from "./db/clear-refunds";
 import type { Deps } from "./deps";

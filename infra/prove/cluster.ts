@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrate } from "@mall/kernel/db/migrate";
+import { startRedis, type TestRedis } from "@mall/kernel/testing/redis";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import postgres from "postgres";
 import { stablePorts } from "../cluster/ports";
@@ -46,6 +47,8 @@ export interface ClusterOptions {
   /** Processes of each service. */
   copies: number;
   provider: ProviderName;
+  /** How processes find each other: by a list of addresses, or in a Redis of the cluster's own. */
+  registry: "static" | "redis";
 }
 
 const ready = (url: string): Promise<boolean> =>
@@ -119,19 +122,30 @@ interface Ground {
   provider: Provider;
   tap: Tap;
   sql: postgres.Sql;
+  redis?: TestRedis;
 }
 
-async function layGround(providerName: ProviderName, ends: (() => Promise<void>)[]): Promise<Ground> {
+/** Throws Error where a Redis is wanted and there is none. */
+async function wantedRedis({ registry }: ClusterOptions): Promise<TestRedis | undefined> {
+  if (registry === "static") return undefined;
+  const redis = await startRedis();
+  if (!redis) throw new Error("redis-server is not installed: infra/install-debian.sh");
+  return redis;
+}
+
+async function layGround(options: ClusterOptions, ends: (() => Promise<void>)[]): Promise<Ground> {
+  const redis = await wantedRedis(options);
+  ends.push(async () => redis?.stop());
   const database = await startPostgres();
   ends.push(() => database.stop());
-  const provider = await providers[providerName]();
+  const provider = await providers[options.provider]();
   ends.push(() => provider.stop());
   await migrate(database.url, serviceNames);
   const sql = postgres(database.url, { max: 4, onnotice: () => {} });
   ends.push(() => sql.end({ timeout: 1 }));
   const tap = openTap();
   ends.push(async () => tap.stop());
-  return { database, provider, tap, sql };
+  return { database, provider, tap, sql, redis };
 }
 
 function clusterOn(
@@ -139,13 +153,13 @@ function clusterOn(
   places: readonly Place[],
   ends: readonly (() => Promise<void>)[],
 ): Cluster {
-  const { database, provider, tap, sql } = ground;
+  const { database, provider, tap, sql, redis } = ground;
   const logFolder = mkdtempSync(join(tmpdir(), "mall-prove-logs-"));
   const own = { ...commonEnv(), DATABASE_URL: database.url, ...provider.env };
-  const addresses = addressesOf(places);
+  const discovery = redis ? { REGISTRY: "redis", REDIS_URL: redis.url } : addressesOf(places);
   let env: Record<string, string> = own;
-  const envOf = ({ service, port, grpcPort }: Place) => ({
-    ...{ ...env, ...addresses },
+  const envOf = ({ service, port, grpcPort, door }: Place) => ({
+    ...{ ...env, ...discovery, ADVERTISED_URL: door.url },
     ...{ SERVICE: service, PORT: String(port), GRPC_PORT: String(grpcPort) },
   });
   const nodes = nodesAt(places, envOf, logFolder);
@@ -183,11 +197,11 @@ function clusterOn(
 }
 
 /** Starts everything. Ends what it started when that fails. */
-export async function startCluster({ copies, provider }: ClusterOptions): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const ends: (() => Promise<void>)[] = [];
   try {
-    const ground = await layGround(provider, ends);
-    const cluster = clusterOn(ground, await placesFor(copies, ground.tap), ends);
+    const ground = await layGround(options, ends);
+    const cluster = clusterOn(ground, await placesFor(options.copies, ground.tap), ends);
     ends.push(async () => void (await Promise.all(cluster.nodes.map((node) => node.stop()))));
     await ground.provider.open(cluster.gateways[0]!);
     await cluster.ready();

@@ -11,7 +11,7 @@ import type { ProviderName } from "./provider";
 import { type Outcome, page, table, unfired } from "./report";
 import { openShop } from "./shop";
 
-const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--provider fake] [--write]
+const usage = `usage: bun run prove [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--provider fake] [--registry redis] [--write]
        bun run prove platform …   the proofs of the platform
   --short   what CI runs   --full   the full counts   --write   also write infra/docs/proofs.md`;
 
@@ -20,6 +20,8 @@ interface Options {
   seed: string;
   only: readonly number[];
   provider: ProviderName;
+  /** How processes find each other. */
+  registry: "static" | "redis";
   write: boolean;
 }
 
@@ -31,6 +33,7 @@ function readOptions(): Options {
       only: { type: "string" },
       seed: { type: "string" },
       provider: { type: "string", default: "stripe" },
+      registry: { type: "string", default: "static" },
       write: { type: "boolean", default: false },
     },
   });
@@ -39,6 +42,7 @@ function readOptions(): Options {
     seed: values.seed ?? crypto.randomUUID().slice(0, 8),
     only: values.only ? values.only.split(",").map(Number) : proofs.map(({ id }) => id),
     provider: values.provider === "fake" ? "fake" : "stripe",
+    registry: values.registry === "redis" ? "redis" : "static",
     write: values.write,
   };
 }
@@ -111,7 +115,7 @@ async function main(): Promise<number> {
   let stop = async () => {};
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => void stop().finally(() => process.exit(130)));
-  const cluster = await startCluster({ copies, provider: options.provider });
+  const cluster = await startCluster({ ...options, copies });
   stop = () => cluster.stop();
   try {
     const outcomes = await runAll(cluster, options);

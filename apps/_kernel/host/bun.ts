@@ -76,21 +76,27 @@ export function bunResources(
   };
 }
 
+interface HttpMore {
+  tls?: { cert: string; key: string };
+  /** Lets another server listen on the same port at the same time. */
+  reusePort?: boolean;
+}
+
 /**
  * Serves HTTP/1.1: REST, Connect and gRPC-Web. Bun itself refuses heads above 16 KiB and requests that two servers would
  * end in different places, and closes a connection whose first head is not there after 10 s (`hostile.test.ts` of the
  * gateway).
  */
-export function serveHttp(fetch: Fetch, port: number, hostname = "0.0.0.0") {
-  return Bun.serve({
+export const serveHttp = (fetch: Fetch, port: number, hostname = "0.0.0.0", more: HttpMore = {}) =>
+  Bun.serve({
     port,
     hostname,
     fetch: (request, server) => fetch(request, server.requestIP(request)?.address),
     development: false,
     maxRequestBodySize: limits.importBytesMax,
     idleTimeout: 65,
+    ...more,
   });
-}
 
 /** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
 export const serveGrpc = (

@@ -60,10 +60,14 @@ export function authKeys({ fetchAuth, clock, background }: KeySourceDeps): AuthK
     }
   }
 
+  /** Asks when that is due. Waits for an answer on its way, and, as long as there are no keys at all, until it is due. */
   async function renewed(): Promise<void> {
-    if (isDue()) return ask();
-    for (let waitedMs = 0; isAsking() && waitedMs < keyTimes.timeout; waitedMs += keyTimes.poll)
+    const isWorthWaiting = () => isAsking() || !known;
+    for (let waitedMs = 0; waitedMs < keyTimes.timeout; waitedMs += keyTimes.poll) {
+      if (isDue()) return ask();
+      if (!isWorthWaiting()) return;
       await new Promise((resolve) => setTimeout(resolve, keyTimes.poll));
+    }
   }
 
   const unavailable = () => new KeysUnavailable("the keys of auth cannot be had", { cause: failure });

@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { type SpiffeName, spiffeNameIn } from "./spiffe";
 
@@ -29,10 +29,10 @@ export type Usage = "server" | "client";
 const usageIds: Record<Usage, string> = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" };
 
 /** What is wrong with a file, as a sentence that names its variable. */
-class Unfit extends Error {}
+export class Unfit extends Error {}
 
 /** A file's text. `forbidden` are the permissions it must not have; `why` says what they would let others do. */
-function textOf(variable: string, path: string, forbidden: number, why: string): string {
+export function textOf(variable: string, path: string, forbidden: number, why: string): string {
   try {
     const mode = statSync(path).mode & 0o777;
     if (mode & forbidden)
@@ -46,7 +46,8 @@ function textOf(variable: string, path: string, forbidden: number, why: string):
   }
 }
 
-function certificatesIn(variable: string, path: string, text: string): X509Certificate[] {
+/** The certificates in the text of a file, in their order. */
+export function certificatesIn(variable: string, path: string, text: string): X509Certificate[] {
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) throw new Unfit(`${variable}: ${path} holds no certificate`);
   try {
@@ -96,11 +97,12 @@ export function judge(
   return { ...spiffe, validTo: new Date(certificate.validTo) };
 }
 
-function privateKeyOf(path: string, text: string) {
+/** The private key in a file's text. */
+export function privateKeyOf(variable: string, path: string, text: string): KeyObject {
   try {
     return createPrivateKey(text);
   } catch {
-    throw new Unfit(`TLS_KEY: ${path} holds no private key`);
+    throw new Unfit(`${variable}: ${path} holds no private key`);
   }
 }
 
@@ -116,7 +118,7 @@ export function readCredentials({ TLS_CA, TLS_CERT, TLS_KEY }: TlsFiles, now: Da
   if (!authorities.every(({ ca }) => ca))
     throw new Unfit(`TLS_CA: ${TLS_CA} holds a certificate that is no authority's`);
   const [certificate] = certificatesIn("TLS_CERT", TLS_CERT, certText) as [X509Certificate];
-  if (!certificate.checkPrivateKey(privateKeyOf(TLS_KEY, key)))
+  if (!certificate.checkPrivateKey(privateKeyOf("TLS_KEY", TLS_KEY, key)))
     throw new Unfit(`TLS_KEY: ${TLS_KEY} is not the key of the certificate in TLS_CERT`);
   const verdict = judge(certificate, authorities, ["server", "client"], now);
   if ("refusal" in verdict) throw new Unfit(`TLS_CERT: the certificate in ${TLS_CERT} ${verdict.refusal}`);

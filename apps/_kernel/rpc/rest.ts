@@ -10,7 +10,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { type Context, Hono } from "hono";
 import { maskCardNumbers } from "../card-number";
 import { fault, invalid, type Violation } from "../fault";
-import { problemResponse } from "../problem";
+import { methodNotAllowed, problemResponse } from "../problem";
 import { readBody } from "./body";
 import { requestKey, statusKey } from "./context";
 import { timeoutMsOf } from "./deadline";
@@ -140,9 +140,7 @@ export function restRoutes(server: RpcServer): Hono {
   }
   for (const [pattern, verbs] of verbsOf) {
     app.all(pattern, (c) => {
-      const error = fault("unimplemented", "METHOD_NOT_ALLOWED", `${c.req.method} is not served here.`);
-      error.metadata.set("allow", [...verbs].join(", "));
-      return problemResponse(error, requestIdOf(c.req.raw.headers));
+      return problemResponse(methodNotAllowed(c.req.method, verbs), requestIdOf(c.req.raw.headers));
     });
   }
   return app;

@@ -6,6 +6,7 @@ import {
   fromBinary,
   type JsonValue,
   type Message,
+  type Registry,
 } from "@bufbuild/protobuf";
 import {
   Code,
@@ -87,6 +88,8 @@ export interface RpcServerDeps {
   /** Milliseconds that a call by REST or Connect may take whose client names no deadline. */
   timeoutMs(): number;
   log: Log;
+  /** Types that a google.protobuf.Any may hold in JSON; the mall's own contract has none. */
+  anyTypes?: Registry;
 }
 
 /** Anything thrown that is no fault is a bug: logged whole, answered as INTERNAL with nothing but the request id. */
@@ -131,7 +134,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
   const options: ConnectRouterOptions = {
     interceptors,
     requestGate: deps.gate,
-    jsonOptions,
+    jsonOptions: { ...jsonOptions, registry: deps.anyTypes },
     readMaxBytes: limits.importBytesMax,
     writeMaxBytes: limits.importBytesMax,
     maxTimeoutMs: limits.timeoutMsMax,

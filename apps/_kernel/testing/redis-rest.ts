@@ -1,8 +1,9 @@
 import { freePorts } from "./ports";
-import { startRedis } from "./redis";
+import { startRedis, type TestRedis } from "./redis";
 
 /** A Redis behind Upstash's REST protocol: `infra/redis-rest` before Debian's redis-server. */
 export interface TestRedisRest {
+  redis: TestRedis;
   /** What a process needs in its environment to use it. */
   env: { UPSTASH_REDIS_REST_URL: string; UPSTASH_REDIS_REST_TOKEN: string };
   /** Every key with its value, as Redis serializes it. */
@@ -34,6 +35,7 @@ export async function startTestRedisRest(): Promise<TestRedisRest | undefined> {
   for (const untilMs = Date.now() + 30_000; !(await isThere()); await Bun.sleep(50))
     if (Date.now() > untilMs) throw new Error("infra/redis-rest did not start");
   return {
+    redis,
     env: { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token },
     async dumped() {
       const keys = (await ask("KEYS", "*")) as string[];

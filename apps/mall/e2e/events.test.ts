@@ -36,8 +36,13 @@ async function mall(...args: string[]): Promise<{ exitCode: number; text: string
 const profileRows = (userId: string) =>
   db.sql`select 1 from "user".profiles where id = ${uuidOf(userId)}`.then((rows) => [...rows]);
 
-const emailOf = async (token: string) =>
-  (await rest<{ user: { email: string } }>("GET", "/v1/me", undefined, { token })).body.user.email;
+async function emailOf(token: string): Promise<string> {
+  const { status, text, body } = await rest<{ user: { email: string } }>("GET", "/v1/me", undefined, {
+    token,
+  });
+  expect([status, text]).toEqual([200, text]);
+  return body.user.email;
+}
 
 describe(`events over the ${busKind} bus (${hostKind})`, () => {
   test("carry a registration to the user service, which makes the profile before anyone asks", async () => {

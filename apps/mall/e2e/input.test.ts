@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import openapi from "@mall/gen/openapi/mall.json";
 import { host, hostKind } from "./host";
 import {
   address,
@@ -118,12 +119,12 @@ describe(`bad input (${hostKind})`, () => {
       status: 404,
       reason: "ROUTE_NOT_FOUND",
     });
-    const verb = await rest<Problem>("DELETE", "/v1/products");
-    expect([verb.status, verb.body.reason, verb.headers.get("allow")]).toEqual([
-      405,
-      "METHOD_NOT_ALLOWED",
-      "GET",
-    ]);
+    const known = { "/v1/products": "GET", "/v1/batch": "POST", "/.well-known/jwks.json": "GET" };
+    for (const [path, allowed] of Object.entries(known)) {
+      const verb = await rest<Problem>("DELETE", path);
+      const told = [verb.status, verb.body.reason, verb.headers.get("allow")];
+      expect(told).toEqual([405, "METHOD_NOT_ALLOWED", allowed]);
+    }
   });
 
   test("service methods do not exist for the outside", async () => {
@@ -289,6 +290,12 @@ describe(`health and documents (${hostKind})`, () => {
     for (const path of ["/livez", "/readyz", "/openapi.json", "/docs", "/.well-known/jwks.json"]) {
       expect([path, (await fetch(url + path)).status]).toEqual([path, 200]);
     }
+  });
+
+  test("/openapi.json is the same document on every host", async () => {
+    const answer = await fetch(`${(await host()).url}/openapi.json`);
+    expect(answer.headers.get("content-type")).toStartWith("application/json");
+    expect(await answer.json()).toEqual(openapi);
   });
 
   test("browsers may call: CORS answers the preflight without credentials", async () => {

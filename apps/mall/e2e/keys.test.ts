@@ -80,7 +80,7 @@ test.skipIf(hostKind === "one")(
       expect.stringContaining(`${[...kids][0]}  retired, published until`),
     ]);
     for (const kid of [second, third]) {
-      const audited = (await mall("audit", "list", "--subject", kid)).text.trim().split("\n");
+      const audited = (await mall("audit", "list", `--subject=${kid}`)).text.trim().split("\n");
       expect(audited).toEqual([expect.stringMatching(/ RotateSigningKeys {2}ok {2}actor=command/)]);
     }
   },

@@ -1,3 +1,4 @@
+import type { TestRedisRest } from "@mall/kernel/testing/redis-rest";
 import type { CertificateFolder } from "@mall/mall/certificate-folder";
 import type { ClusterMall, NodeService } from "../../cluster/mall";
 import type { Random } from "../../random";
@@ -21,6 +22,8 @@ export interface PlatformContext {
   town: Town;
   /** In front of the services that the proof has named; counts what passes. */
   tap: Tap;
+  /** What registry and rate limits of this proof's mall are in, where it asked for one of its own. */
+  redisRest?: TestRedisRest;
   log(line: string): void;
 }
 
@@ -30,8 +33,8 @@ export interface PlatformProof {
   name: string;
   /** Services whose processes stand behind the tap; to all others callers connect directly. */
   tapped?: readonly NodeService[];
-  /** Environment of the processes beyond what all proofs have. */
-  env?: Record<string, string>;
+  /** It needs a Redis of its own, behind Upstash's protocol as well. */
+  needsRedis?: true;
   /** Throws a Violation when the claim is wrong. */
   run(context: PlatformContext): Promise<Result>;
 }

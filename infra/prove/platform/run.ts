@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { migrate } from "@mall/kernel/db/migrate";
 import { startRedis } from "@mall/kernel/testing/redis";
+import { startTestRedisRest } from "@mall/kernel/testing/redis-rest";
 import { serviceNames } from "@mall/kernel/topology";
 import postgres from "postgres";
 import { clusterCertificates } from "../../cluster/certificates";
@@ -19,6 +20,7 @@ import { openTap, type Tap } from "../tap";
 import { settle } from "./deeds";
 import { frontDoor } from "./front-door";
 import type { PlatformContext, PlatformProof } from "./proof";
+import { limitsIn } from "./proofs/05-redis-away";
 import { platformProofs } from "./proofs/all";
 
 const usage = `usage: bun run prove platform [--short | --full] [--only <number>[,<number>]] [--seed <text>] [--registry static] [--pace <number>]
@@ -96,13 +98,24 @@ async function prove(proof: PlatformProof, ground: Ground, { form, seed, pace }:
     const tap = openTap();
     ends.push(() => tap.stop());
     const doors = await doorsOf(tap, proof);
+    const redisRest = proof.needsRedis ? await startTestRedisRest() : undefined;
+    if (proof.needsRedis)
+      must(redisRest !== undefined, "redis-server is not installed: infra/install-debian.sh");
+    ends.push(() => redisRest?.stop());
     const inherited = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "" };
     const settings = { MALL_ENV: "test", LOG_LEVEL: "warn", DRAIN_SECONDS: "2", DATABASE_URL: database.url };
-    const env = { ...inherited, ...settings, ...proof.env };
+    const env = { ...inherited, ...settings, ...(redisRest ? limitsIn(redisRest) : {}) };
     // a tap can stand between processes only where these talk in the clear
     const certificates = proof.tapped ? undefined : await clusterCertificates(join(logFolder, `certs-${id}`));
     const { addressOf } = doors;
-    const mall = await startClusterMall({ copies, env, redisUrl, logFolder, certificates, addressOf });
+    const mall = await startClusterMall({
+      copies,
+      env,
+      redisUrl: redisRest?.redis.url ?? redisUrl,
+      logFolder,
+      certificates,
+      addressOf,
+    });
     ends.push(() => Promise.all(mall.nodes.map((node) => node.stop())));
     await doors.opened();
     await mall.ready();
@@ -115,7 +128,19 @@ async function prove(proof: PlatformProof, ground: Ground, { form, seed, pace }:
     ends.push(() => door.stop());
     const town = await settle(door, goods, random.fork("town"));
     const context: PlatformContext = {
-      ...{ form, pace, random, mall, certificates, door, town, tap, log, size: (counts) => counts[form] },
+      ...{
+        form,
+        pace,
+        random,
+        mall,
+        certificates,
+        door,
+        town,
+        tap,
+        redisRest,
+        log,
+        size: (counts) => counts[form],
+      },
     };
     log("the mall is ready");
     const result = await proof.run(context);

@@ -3,6 +3,8 @@ import { rollingRestart } from "./01-rolling-restart";
 import { instanceDeath } from "./02-instance-death";
 import { hangingDependency } from "./03-hanging-dependency";
 import { newCertificates } from "./04-new-certificates";
+import { redisAway } from "./05-redis-away";
+import { hostileClients } from "./06-hostile-clients";
 
 /** Every proof of the platform, in order. */
 export const platformProofs: readonly PlatformProof[] = [
@@ -10,4 +12,6 @@ export const platformProofs: readonly PlatformProof[] = [
   instanceDeath,
   hangingDependency,
   newCertificates,
+  redisAway,
+  hostileClients,
 ];
