@@ -1,6 +1,5 @@
 import type { Breaker } from "@mall/kernel/breaker";
 import { fault } from "@mall/kernel/fault";
-import { Redis } from "@upstash/redis/cloudflare";
 import type { ConfigStore, Revision } from "./port";
 
 export interface RedisConfigOptions {
@@ -37,11 +36,18 @@ const away = (cause?: unknown) =>
  */
 export function redisConfig(options: RedisConfigOptions): ConfigStore {
   const { url, token, timeoutMs, breaker, key = "mall:config" } = options;
-  const redis = new Redis({
-    ...{ url, token, retry: { retries: 0 }, signal: () => AbortSignal.timeout(timeoutMs) },
-    ...{ enableAutoPipelining: false, enableTelemetry: false, readYourWrites: false },
-    automaticDeserialization: false,
-  });
+  // four commands by fetch: the library for them would take auth's Worker over its weight
+  async function command<T>(...args: (string | number)[]): Promise<T> {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify(args),
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    const { result, error } = (await response.json()) as { result: T; error?: string };
+    if (!response.ok) throw new Error(error ?? `Redis answered ${response.status}`);
+    return result;
+  }
   async function asked<T>(work: () => Promise<T>): Promise<T> {
     if (!breaker.mayTry()) throw away();
     try {
@@ -54,7 +60,7 @@ export function redisConfig(options: RedisConfigOptions): ConfigStore {
     }
   }
   const at = async (index: number): Promise<Revision | undefined> => {
-    const text = await asked(() => redis.lindex(key, index));
+    const text = await asked(() => command<string | null>("LINDEX", key, index));
     return text === null ? undefined : revisionOf(text);
   };
   return {
@@ -65,12 +71,12 @@ export function redisConfig(options: RedisConfigOptions): ConfigStore {
       // indexes below zero count from the end of the list
       const [first, last] =
         before === undefined ? [-limit, -1] : [Math.max(0, before - 1 - limit), before - 2];
-      const texts = await asked(() => redis.lrange(key, first, last));
+      const texts = await asked(() => command<string[]>("LRANGE", key, first!, last!));
       return texts.map(revisionOf).reverse();
     },
     async add(next) {
-      const args = [String(next.revision), JSON.stringify(next)];
-      return Number(await asked(() => redis.eval<string[], number>(append, [key], args))) === 1;
+      const args = [key, next.revision, JSON.stringify(next)];
+      return (await asked(() => command<number>("EVAL", append, 1, ...args))) === 1;
     },
   };
 }
