@@ -50,7 +50,7 @@ function compose(resources: Resources, passwords: Passwords) {
     secrets,
     audit,
     settings,
-    config: configStoreOf(env, resources.db, kernel),
+    ...configStoreOf(env, resources.db, kernel),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     isCommonPassword: commonPasswords(common),

@@ -1,4 +1,3 @@
-import type { Breaker } from "@mall/kernel/breaker";
 import { fault } from "@mall/kernel/fault";
 import type { ConfigStore, Revision } from "./port";
 
@@ -8,7 +7,6 @@ export interface RedisConfigOptions {
   token: string;
   /** Milliseconds one request to it may take. */
   timeoutMs: number;
-  breaker: Breaker;
   /** The list that holds the revisions, the first one first. */
   key?: string;
 }
@@ -31,11 +29,10 @@ const away = (cause?: unknown) =>
 
 /**
  * Keeps the configuration in Upstash Redis, or a Redis behind the same REST protocol, that keeps what it has: a list of
- * revisions as JSON. Fault SERVICE_UNAVAILABLE when it does not answer in time, and at once after that has happened
- * several times.
+ * revisions as JSON. Fault SERVICE_UNAVAILABLE when it does not answer in time.
  */
 export function redisConfig(options: RedisConfigOptions): ConfigStore {
-  const { url, token, timeoutMs, breaker, key = "mall:config" } = options;
+  const { url, token, timeoutMs, key = "mall:config" } = options;
   // four commands by fetch: the library for them would take auth's Worker over its weight
   async function command<T>(...args: (string | number)[]): Promise<T> {
     const response = await fetch(url, {
@@ -48,17 +45,10 @@ export function redisConfig(options: RedisConfigOptions): ConfigStore {
     if (!response.ok) throw new Error(error ?? `Redis answered ${response.status}`);
     return result;
   }
-  async function asked<T>(work: () => Promise<T>): Promise<T> {
-    if (!breaker.mayTry()) throw away();
-    try {
-      const result = await work();
-      breaker.succeeded();
-      return result;
-    } catch (error) {
-      breaker.failed();
+  const asked = <T>(work: () => Promise<T>): Promise<T> =>
+    work().catch((error: unknown) => {
       throw away(error);
-    }
-  }
+    });
   const at = async (index: number): Promise<Revision | undefined> => {
     const text = await asked(() => command<string | null>("LINDEX", key, index));
     return text === null ? undefined : revisionOf(text);
