@@ -52,6 +52,11 @@ export function envTable(): string {
   for (const [service, schema] of Object.entries(schemas)) {
     for (const [name, field] of Object.entries(schema.shape)) {
       if (service !== "" && name in baseEnv.shape) continue;
+      const known = rows.find((row) => row[0] === name);
+      if (known) {
+        known[1] += `, ${service}`;
+        continue;
+      }
       const shown = name === "MALL_MASTER_KEY" ? "a development key" : defaultOf(field as z.ZodMiniType);
       rows.push([name, service || "all", shown, metaOf(field).description ?? ""]);
     }

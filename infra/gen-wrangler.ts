@@ -61,6 +61,9 @@ const scriptName = (name: WorkerName, environment: EnvironmentName): string =>
 /** What every service needs to publish on QStash and to know its deliveries. */
 const qstashSecrets = ["QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"];
 
+/** Who uses a Redis over REST, or can. */
+const usesRedis: readonly WorkerName[] = ["auth", "cart", "gateway"];
+
 /** The keys that wrangler does not inherit from the top level. */
 function environmentOf(
   name: WorkerName,
@@ -78,7 +81,7 @@ function environmentOf(
     ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
     ...(given.vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
     ...(given.vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
-    ...(given.vars.UPSTASH_REDIS_REST_URL && name === "gateway" ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
+    ...(given.vars.UPSTASH_REDIS_REST_URL && usesRedis.includes(name) ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
   ];
   const secrets = required.length > 0 ? { secrets: { required } } : {};
   if (name === "gateway")

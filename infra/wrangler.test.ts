@@ -94,7 +94,7 @@ describe("the Worker configurations", () => {
     expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
   });
 
-  test("ask the gateway for the token of the Redis where requests are counted in one", () => {
+  test("ask those who use a Redis for its token where there is one", () => {
     const production = {
       ...deployment.production,
       vars: { UPSTASH_REDIS_REST_URL: "https://eu1.upstash.io" },
@@ -103,7 +103,8 @@ describe("the Worker configurations", () => {
       const config = wranglerConfig(name, undefined, { ...deployment, production });
       return (sectionOf(config as Config, "production") as { secrets?: { required: string[] } }).secrets;
     };
-    expect(secretsOf("gateway")).toEqual({ required: ["MALL_MASTER_KEY", "UPSTASH_REDIS_REST_TOKEN"] });
+    for (const name of ["auth", "cart", "gateway"] as const)
+      expect(secretsOf(name)).toEqual({ required: ["MALL_MASTER_KEY", "UPSTASH_REDIS_REST_TOKEN"] });
     expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
   });
 

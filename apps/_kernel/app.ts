@@ -1,6 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { Client, Interceptor } from "@connectrpc/connect";
+import { type Client, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { ApiKeyService } from "@mall/gen/mall/auth/v1/keys_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { Hono } from "hono";
@@ -9,6 +9,7 @@ import { auditRefusals } from "./audit/refusal";
 import { createSealer } from "./audit/sealer";
 import { type Consumer, consume } from "./bus/consume";
 import { deadLettersOf } from "./bus/dead-letters";
+import { outboxLag } from "./bus/lag";
 import { localBus } from "./bus/local";
 import { type Announce, type EventRows, outboxOf } from "./bus/outbox";
 import type { EventBus, Inbox } from "./bus/port";
@@ -23,6 +24,7 @@ import { uncancelled } from "./db/cancellation";
 import type { Db, Tx } from "./db/client";
 import { idempotencyStore } from "./db/idempotency";
 import type { BaseEnv, EnvSource } from "./env";
+import { codeName } from "./fault";
 import { readiness } from "./health";
 import { healthRoutes, problemAnswers } from "./http";
 import { type Id, idGenerator, type NewId } from "./id";
@@ -30,6 +32,7 @@ import { accessTokenVerifier } from "./identity/access-token";
 import { type AskApiKey, apiKeyVerifier } from "./identity/api-key";
 import { type ServiceTokens, serviceTokens } from "./identity/service-token";
 import { errorFields, jsonLog, type Log } from "./log";
+import { labelled, type Metrics, processMetrics } from "./metrics";
 import type { ClearTable } from "./personal/clear-rows";
 import { type DataKeys, dataKeysOf } from "./personal/data-keys";
 import { type Personal, personalData } from "./personal/personal";
@@ -56,6 +59,8 @@ export interface Resources {
   clock: () => Date;
   /** A bus that not every host can have; without it the environment chooses one that is only fetch. */
   bus?: EventBus;
+  /** Where the process counts; without it what is counted is lost. */
+  metrics?: Metrics;
   /** Keeps work alive that goes on after the answer (waitUntil on Workers). */
   background(work: Promise<unknown>): void;
 }
@@ -67,6 +72,8 @@ export interface Kernel {
   readonly clock: () => Date;
   readonly newId: NewId;
   readonly log: Log;
+  /** Counts, each with the label of the service. */
+  readonly metrics: Metrics;
   /** What operators have set, at most a second old while auth can be asked. */
   readonly settings: LiveSettings;
   readonly announce: Announce;
@@ -165,6 +172,7 @@ export function createKernel(name: ServiceName, resources: Resources, env: BaseE
     db,
     clock,
     log,
+    metrics: labelled(resources.metrics ?? processMetrics(), { service: name }),
     settings,
     env,
     resources,
@@ -249,6 +257,30 @@ function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): I
   return inbox;
 }
 
+/** Counts RPCs by the code they end with; what the gate refuses does not come this far. */
+const countedRpcs =
+  (metrics: Metrics): Interceptor =>
+  (next) =>
+  async (request) => {
+    const counted = (code: string) =>
+      metrics.count("mall_rpcs_total", { rpc: `${request.service.typeName}/${request.method.name}`, code });
+    try {
+      const response = await next(request);
+      counted("ok");
+      return response;
+    } catch (error) {
+      counted(codeName(ConnectError.from(error).code));
+      throw error;
+    }
+  };
+
+/** Shows how many events wait, asked whenever somebody looks. */
+function watchOutbox({ name, db, clock, metrics }: Kernel): void {
+  const waiting = outboxLag(name);
+  metrics.gauge("mall_outbox_waiting", {}, async () => (await waiting(db, clock())).count);
+  metrics.gauge("mall_outbox_oldest_seconds", {}, async () => (await waiting(db, clock())).oldestSeconds);
+}
+
 /** Runs all, and rejects with the first failure when the last has ended. */
 async function runAll(works: readonly (() => Promise<unknown>)[]): Promise<void> {
   const results = await Promise.allSettled(works.map((work) => work()));
@@ -318,6 +350,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
       ...sources,
     }),
     interceptors: [
+      countedRpcs(kernel.metrics),
       validation,
       ...(parts.admission ? [parts.admission] : []),
       kernel.answers.interceptor,
@@ -326,6 +359,7 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     timeoutMs: () => kernel.settings.get("request.timeout-ms") ?? limits.timeoutMs,
     log,
   });
+  watchOutbox(kernel);
   const app = new Hono();
   // auth itself has what all others need of it
   const identity = parts.sources ? undefined : { policy: sources.policy, hasKeys: tokens.hasKeys };

@@ -1,3 +1,6 @@
+import type { Log } from "./log";
+import type { Metrics } from "./metrics";
+
 /** Whether a dependency is asked at all. */
 export type BreakerState = "closed" | "open";
 
@@ -52,4 +55,22 @@ export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: Br
       become("open");
     },
   };
+}
+
+/** Where operators see what a breaker does. */
+export interface Watch {
+  log: Log;
+  metrics: Metrics;
+}
+
+/** A breaker whose changes are logged, and whose state is the metric `mall_breaker_open` of the dependency. */
+export function watchedBreaker(
+  { log, metrics }: Watch,
+  dependency: string,
+  options: Omit<BreakerOptions, "onChange">,
+): Breaker {
+  const onChange = (state: BreakerState) => log("warn", "breaker changed", { dependency, state });
+  const made = breaker({ ...options, onChange });
+  metrics.gauge("mall_breaker_open", { dependency }, () => (made.state === "open" ? 1 : 0));
+  return made;
 }

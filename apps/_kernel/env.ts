@@ -1,6 +1,18 @@
 import * as z from "zod/mini";
 import { masterKeysOf } from "./crypto/derive";
-import { choice, metaOf, number, requiredSecret, secretText, text, textLike, url, whole } from "./env-fields";
+import {
+  choice,
+  metaOf,
+  number,
+  optionalUrl,
+  optionalWhole,
+  requiredSecret,
+  secretText,
+  text,
+  textLike,
+  url,
+  whole,
+} from "./env-fields";
 import { flawOfPasswordIn, flawOfSecret } from "./secret";
 
 /** Raw environment: process.env on Bun, the bindings of type string on Workers. */
@@ -58,6 +70,10 @@ export const baseEnv = z.object({
   ),
   TLS_CERT: text("File with the certificate of this service."),
   TLS_KEY: text("File with its private key, which nobody else may read."),
+  ADMIN_PORT: optionalWhole(
+    { min: 0, max: 65_535 },
+    "Port of /metrics (Prometheus), for operators only; none when empty. Not on Workers, and another one for each process.",
+  ),
   CALLS_IN_FLIGHT_MAX: whole(
     { min: 1 },
     128,
@@ -79,6 +95,16 @@ export const baseEnv = z.object({
     "Seconds an answer is kept for its Idempotency-Key; at least a day.",
   ),
 });
+
+/** Variables of those that use a Redis over REST. */
+export const upstashEnv = {
+  UPSTASH_REDIS_REST_URL: optionalUrl(
+    "Upstash Redis, or a Redis behind its REST protocol, that all instances count requests and keep a cache in.",
+  ),
+  UPSTASH_REDIS_REST_TOKEN: secretText(16, "Token of UPSTASH_REDIS_REST_URL, which needs it."),
+};
+
+export type UpstashEnv = z.infer<z.ZodMiniObject<typeof upstashEnv>>;
 
 /** Configuration common to all services. */
 export type BaseEnv = z.infer<typeof baseEnv>;

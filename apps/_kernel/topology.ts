@@ -47,6 +47,7 @@ export const subscriptions: Record<string, readonly ServiceName[]> = {
   "mall.auth.v1.PasswordChanged": ["auth"],
   "mall.order.v1.OrderCancelled": ["checkout"],
   "mall.payment.v1.PaymentRefunded": ["order"],
+  "mall.product.v1.ProductChanged": ["cart"],
   "mall.user.v1.UserDeleted": ["auth", "order", "payment"],
 };
 

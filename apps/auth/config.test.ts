@@ -2,12 +2,18 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import { ConfigService } from "@mall/gen/mall/auth/v1/config_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
+import { breaker } from "@mall/kernel/breaker";
+import { processMetrics } from "@mall/kernel/metrics";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
+import { startTestRedisRest } from "@mall/kernel/testing/redis-rest";
 import { reasonOf, refusal } from "@mall/kernel/testing/refusal";
 import { getPolicy } from "./application/get-policy";
 import { configContract } from "./config/contract";
 import { memoryConfig } from "./config/memory";
 import { postgresConfig } from "./config/postgres";
+import { quickConfig, quickMs } from "./config/quick";
+import { redisConfig } from "./config/redis";
+import { configStoreOf } from "./config/settings";
 import { bunPasswords } from "./password/bun";
 import { createAuthService } from "./service";
 
@@ -29,6 +35,60 @@ configContract("memory", async () => memoryConfig());
 configContract("PostgreSQL", async () => {
   await empty();
   return postgresConfig(mall.db);
+});
+
+const redis = await startTestRedisRest();
+if (!redis)
+  console.warn(
+    "SKIPPED: redis-server is not installed, settings in Redis were not tried; infra/install-debian.sh",
+  );
+afterAll(() => redis?.stop());
+const storeAt = (url: string, token: string, timeoutMs = 5_000) =>
+  redisConfig({
+    ...{ url, token, timeoutMs, key: `test:${crypto.randomUUID()}` },
+  });
+if (redis)
+  configContract("Redis", async () =>
+    storeAt(redis.env.UPSTASH_REDIS_REST_URL, redis.env.UPSTASH_REDIS_REST_TOKEN),
+  );
+
+describe("settings in a Redis", () => {
+  test("are chosen by the environment, which has to say where it is", async () => {
+    const made = (env: object) =>
+      configStoreOf({ CONFIG_STORE: "redis", UPSTASH_REDIS_REST_TOKEN: "", ...env }, mall.db, {
+        log: () => {},
+        metrics: processMetrics(),
+      });
+    expect(() => made({})).toThrow("UPSTASH_REDIS_REST_URL");
+    expect(() => made({ UPSTASH_REDIS_REST_URL: "http://127.0.0.1:1" })).toThrow("UPSTASH_REDIS_REST_TOKEN");
+    if (!redis) return;
+    const { config: store } = made(redis.env);
+    expect(await store.add({ revision: 1, at: new Date(0), author: "a", changes: {}, values: {} })).toBe(
+      true,
+    );
+    expect((await store.newest())?.author).toBe("a");
+  });
+
+  test("that hangs leave the gates with what they know, and are waited for three times", async () => {
+    const hanging = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    try {
+      const config = storeAt(`http://127.0.0.1:${hanging.port}`, "t", 300);
+      const gateConfig = quickConfig(config, breaker({ failuresMax: 3, pauseMs: 60_000 }));
+      const waitsMs: number[] = [];
+      for (let i = 0; i < 8; i++) {
+        const atMs = performance.now();
+        const news = await getPolicy({ db: mall.db, clock: mall.clock, gateConfig })({});
+        waitsMs.push(performance.now() - atMs);
+        expect([news.config, news.changed?.policy.revision]).toEqual([undefined, 0n]);
+      }
+      expect(waitsMs.filter((ms) => ms > quickMs - 10)).toHaveLength(3);
+      expect(
+        await refusal(config.add({ revision: 1, at: new Date(), author: "a", changes: {}, values: {} })),
+      ).toEqual({ code: "Unavailable", reason: "SERVICE_UNAVAILABLE" });
+    } finally {
+      hanging.stop(true);
+    }
+  });
 });
 
 describe("settings", () => {
@@ -130,7 +190,7 @@ describe("settings", () => {
   test("that cannot be read leave the gates with what they know", async () => {
     await empty();
     const away = { ...memoryConfig(), newest: () => Promise.reject(new Error("away")) };
-    const news = await getPolicy({ db: mall.db, clock: mall.clock, config: away })({});
+    const news = await getPolicy({ db: mall.db, clock: mall.clock, gateConfig: away })({});
     expect([news.config, news.changed?.policy.revision]).toEqual([undefined, 0n]);
   });
 });

@@ -18,6 +18,8 @@ export interface Deps
   mailer: Mailer;
   verifyAccessToken: VerifyAccessToken;
   config: ConfigStore;
+  /** The same, for those who look each second and go on with what they know. */
+  gateConfig: Pick<ConfigStore, "newest">;
   keys: SigningKeys;
   /** Every permission of the contract and the built-in roles that have it. */
   permissions: BuiltInPermissions;

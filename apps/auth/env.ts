@@ -1,4 +1,4 @@
-import { baseEnv } from "@mall/kernel/env";
+import { baseEnv, upstashEnv } from "@mall/kernel/env";
 import { choice, secretText, text, url, whole } from "@mall/kernel/env-fields";
 import * as z from "zod/mini";
 
@@ -6,6 +6,12 @@ const daySeconds = 86_400;
 
 /** Environment of the auth service. */
 export const authEnv = z.extend(baseEnv, {
+  CONFIG_STORE: choice(
+    ["postgres", "redis"],
+    "postgres",
+    "Where the settings are kept that operators change while the mall runs; redis needs UPSTASH_REDIS_REST_URL.",
+  ),
+  ...upstashEnv,
   ACCESS_TOKEN_TTL_SECONDS: whole(
     { min: 1, max: 900 },
     900,

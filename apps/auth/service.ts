@@ -15,7 +15,7 @@ import { listSigningKeys, type ShownKey } from "./application/list-signing-keys"
 import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
-import { postgresConfig } from "./config/postgres";
+import { configStoreOf } from "./config/settings";
 import { cleanAttempts } from "./db/attempts";
 import { cleanResets } from "./db/passwords";
 import { clearAccounts, peopleOf } from "./db/people";
@@ -50,7 +50,7 @@ function compose(resources: Resources, passwords: Passwords) {
     secrets,
     audit,
     settings,
-    config: postgresConfig(resources.db),
+    ...configStoreOf(env, resources.db, kernel),
     people: peopleOf(kernel.personal),
     passwords: limitedPasswords(passwords, resources.background),
     isCommonPassword: commonPasswords(common),

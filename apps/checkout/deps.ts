@@ -5,6 +5,7 @@ import type { PaymentService } from "@mall/gen/mall/payment/v1/payment_pb";
 import type { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import type { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { Kernel } from "@mall/kernel/app";
+import type { Breaker } from "@mall/kernel/breaker";
 import type { Checkout } from "./domain/checkout";
 
 /** What a request about a checkout is answered with. */
@@ -28,6 +29,8 @@ export interface Deps
   /** The response message of an RPC in bytes, for the answer that its key replays. */
   encodeAnswer(rpc: string, answer: CheckoutAnswer): { status: number; message: Uint8Array };
   currency: string;
+  /** Whether the payment service answers. */
+  payments: Breaker;
   /** Seconds the units of an unpaid order are on hold. */
   holdTtlSeconds(): number;
   /** Seconds an order may stay unpaid before it is cancelled. */

@@ -6,6 +6,7 @@ import { InventoryService } from "@mall/gen/mall/product/v1/inventory_pb";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import openapi from "@mall/gen/openapi/checkout.json";
 import { createApp, createKernel, type MallApp, type Resources } from "@mall/kernel/app";
+import { watchedBreaker } from "@mall/kernel/breaker";
 import { parseEnv } from "@mall/kernel/env";
 import { sweep } from "./application/sweep";
 import type { Deps } from "./deps";
@@ -33,6 +34,7 @@ export function createCheckoutService(resources: Resources): MallApp {
     },
     encodeAnswer,
     currency: env.CURRENCY,
+    payments: watchedBreaker(kernel, "payment", { failuresMax: 5, pauseMs: 1_000 }),
     unpaidOrderTtlSeconds,
     holdTtlSeconds: () => Math.min(env.HOLD_TTL_SECONDS ?? Infinity, unpaidOrderTtlSeconds()),
   };

@@ -1,7 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
-import { type Breaker, type BreakerState, breaker } from "@mall/kernel/breaker";
+import { type Breaker, type BreakerState, type Watch, watchedBreaker } from "@mall/kernel/breaker";
 import { fault, faultInfo } from "@mall/kernel/fault";
-import type { Log } from "@mall/kernel/log";
 import type { Registry } from "@mall/kernel/registry/port";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 
@@ -26,12 +25,9 @@ function isOutage(error: unknown, elapsedMs: number): boolean {
  * Asks a service that failed to answer five times in a row only once a second, until it answers; all others are refused
  * SERVICE_UNAVAILABLE at once instead of waiting for it. An answer of any status is an answer.
  */
-export function guardedDependencies(registry: Registry, log: Log): Dependencies {
+export function guardedDependencies(registry: Registry, watch: Watch): Dependencies {
   const breakers = new Map<ServiceName, Breaker>(
-    serviceNames.map((service) => {
-      const onChange = (state: BreakerState) => log("warn", "breaker changed", { service, state });
-      return [service, breaker({ ...settings, onChange })];
-    }),
+    serviceNames.map((service) => [service, watchedBreaker(watch, service, settings)]),
   );
 
   async function guarded<T>(service: ServiceName, work: () => Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import type { Metrics } from "@mall/kernel/metrics";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Admit, Kind } from "./admission";
 import type { ClientAddressOf } from "./client-address";
@@ -9,6 +10,7 @@ import type { Background, PublicRead } from "./public-reads";
 /** What the routes of the gateway share. */
 export interface Edge {
   registry: Dependencies;
+  metrics: Metrics;
   publicRead: PublicRead;
   introduce: Introduce;
   admit: Admit;
@@ -35,4 +37,16 @@ export const limited =
     if (refusal) c.res = edgeError(c.req.raw, refusal);
     else await next();
     header.forEach((value, name) => void c.res.headers.set(name, value));
+  };
+
+/** Counts the answers of a route, and of a public one whether they were kept. */
+export const counted =
+  ({ metrics }: Edge, route: string, isPublicRead = false): MiddlewareHandler =>
+  async (c, next) => {
+    await next();
+    metrics.count("mall_http_requests_total", { route, method: c.req.method, status: String(c.res.status) });
+    if (!isPublicRead || c.req.method !== "GET" || c.res.status >= 400) return;
+    const kept = c.res.headers.get("cache-status");
+    const result = kept?.includes("stale-if-error") ? "stale" : kept ? "hit" : "miss";
+    metrics.count("mall_cache_reads_total", { cache: "public", result });
   };

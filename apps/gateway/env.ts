@@ -1,5 +1,5 @@
-import { baseEnv } from "@mall/kernel/env";
-import { optionalUrl, optionalWhole, secretText, text } from "@mall/kernel/env-fields";
+import { baseEnv, upstashEnv } from "@mall/kernel/env";
+import { optionalWhole, text } from "@mall/kernel/env-fields";
 import * as z from "zod/mini";
 
 /** Environment of the gateway. */
@@ -22,10 +22,7 @@ export const gatewayEnv = z.extend(baseEnv, {
     "File with the certificate (PEM, with those between it and the root) by which the gateway serves https on both of its ports; read again when it changes (not on Workers).",
   ),
   EDGE_TLS_KEY: text("File with its private key, which nobody else may read."),
-  UPSTASH_REDIS_REST_URL: optionalUrl(
-    "Upstash Redis, or a Redis behind its REST protocol, that all instances count requests in.",
-  ),
-  UPSTASH_REDIS_REST_TOKEN: secretText(16, "Token of UPSTASH_REDIS_REST_URL, which needs it."),
+  ...upstashEnv,
 });
 
 export type GatewayEnv = z.infer<typeof gatewayEnv>;

@@ -1,7 +1,7 @@
 import { methodNotAllowed } from "@mall/kernel/problem";
 import type { ServiceName } from "@mall/kernel/topology";
 import type { Context, Hono } from "hono";
-import { connectionOf, type Edge, limited } from "./edge";
+import { connectionOf, counted, type Edge, limited } from "./edge";
 import { edgeError } from "./edge-error";
 import { forward } from "./forward";
 import { routes } from "./routes";
@@ -22,9 +22,15 @@ export function rpcRoutes(app: Hono, edge: Edge): void {
       // whoever asks first asks for others too, so the service is not told who it is
       return publicRead(raw, (request) => send(request, undefined), background);
     };
-    app.on(["GET", "POST"], rpcPath, limited(edge, rateClass), answer);
+    app.on(["GET", "POST"], rpcPath, counted(edge, rpcPath, isPublicRead), limited(edge, rateClass), answer);
     if (!rest) continue;
-    app.on(rest.verb, rest.pattern, limited(edge, rateClass), answer);
+    app.on(
+      rest.verb,
+      rest.pattern,
+      counted(edge, rest.pattern, isPublicRead),
+      limited(edge, rateClass),
+      answer,
+    );
     patterns.set(rest.pattern, { service, bodyBytesMax });
   }
   const other = limited(edge, "UNSPECIFIED");

@@ -1,10 +1,12 @@
+import type { Watch } from "@mall/kernel/breaker";
 import { deriveKeys } from "@mall/kernel/crypto/derive";
 import { docsRoutes } from "@mall/kernel/docs";
 import { type EnvSource, parseEnv } from "@mall/kernel/env";
 import { healthRoutes, problemAnswers, type Readiness } from "@mall/kernel/http";
 import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
-import { jsonLog, type Log } from "@mall/kernel/log";
+import { jsonLog } from "@mall/kernel/log";
+import { labelled, type Metrics, processMetrics } from "@mall/kernel/metrics";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
 import { admission, limitsOf, noAdmission } from "./admission";
@@ -29,6 +31,8 @@ export interface GatewayResources {
   docsAsset(name: string): Promise<Response | undefined>;
   /** Whether a request may wait for what another one asked for, which Workers do not allow; true when not said. */
   mayJoin?: boolean;
+  /** Where the process counts. */
+  metrics?: Metrics;
   /** What `/readyz` answers; without it the gateway is ready as soon as it listens. */
   ready?(): Promise<Readiness>;
 }
@@ -42,15 +46,19 @@ export interface Gateway {
 }
 
 /** What all routes have in common, by the environment. */
-function edgeOf(env: GatewayEnv, { registry: reached, mayJoin = true }: GatewayResources, log: Log): Edge {
+function edgeOf(
+  env: GatewayEnv,
+  { registry: reached, mayJoin = true }: GatewayResources,
+  watch: Watch,
+): Edge {
   const clock = () => new Date();
   const isProduction = env.MALL_ENV === "production";
   const perAddress = env.RATE_LIMIT_PER_ADDRESS ?? (isProduction ? 10 : 0);
   const cacheMs = env.PUBLIC_CACHE_MS ?? (isProduction ? 1_000 : 0);
-  const registry = guardedDependencies(reached, log);
+  const registry = guardedDependencies(reached, watch);
   const admit = () =>
     admission({
-      limiter: limiterOf(env, log, mayJoin),
+      limiter: limiterOf(env, watch, mayJoin),
       limits: limitsOf(perAddress),
       verifyAccessToken: accessTokenVerifier({
         fetchAuth: registry.fetch("auth"),
@@ -62,6 +70,7 @@ function edgeOf(env: GatewayEnv, { registry: reached, mayJoin = true }: GatewayR
     });
   return {
     registry,
+    metrics: watch.metrics,
     publicRead: publicReads({ cacheMs, mayJoin }),
     introduce: introductions(serviceTokens(env.MALL_MASTER_KEY, "gateway", clock)),
     admit: perAddress > 0 ? admit() : noAdmission,
@@ -86,7 +95,8 @@ function pages(app: Hono, docsAsset: GatewayResources["docsAsset"]): void {
 export function createGateway(resources: GatewayResources): Gateway {
   const env = parseEnv(gatewayEnv, resources.env);
   const log = jsonLog("gateway", env.LOG_LEVEL);
-  const edge = edgeOf(env, resources, log);
+  const metrics = labelled(resources.metrics ?? processMetrics(), { service: "gateway" });
+  const edge = edgeOf(env, resources, { log, metrics });
   const app = new Hono();
   browserRules(app, env.CORS_ORIGINS, env.MALL_ENV === "production");
   app.use(sizedHead);

@@ -11,6 +11,7 @@ import { bunResources, hostBus } from "@mall/kernel/host/bun";
 import { docsAsset } from "@mall/kernel/host/docs-assets";
 import type { Readiness } from "@mall/kernel/http";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
+import { type ProcessMetrics, processMetrics } from "@mall/kernel/metrics";
 import { inProcessRegistry } from "@mall/kernel/registry/in-process";
 import { clientOf } from "@mall/kernel/rpc/client";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
@@ -33,6 +34,7 @@ export const creators: Record<ServiceName, (resources: Resources) => MallApp> = 
 /** The whole mall in this process. */
 export interface Mall {
   apps: MallApp[];
+  metrics: ProcessMetrics;
   resourcesOf(name: ServiceName): Resources;
   gateway: BunGateway;
   /** Hands an event to its consumer as if the bus had brought it. Throws Error for a consumer that does not exist. */
@@ -58,7 +60,10 @@ export function buildMall(env: EnvSource): Mall {
   const { MALL_MASTER_KEY } = parseEnv(baseEnv, env);
   const registry = inProcessRegistry();
   const bus = hostBus(env);
-  const resources = new Map(serviceNames.map((name) => [name, bunResources(name, env, registry, bus)]));
+  const metrics = processMetrics();
+  const resources = new Map(
+    serviceNames.map((name) => [name, bunResources(name, env, registry, bus, metrics)]),
+  );
   const apps = serviceNames.map((name) => {
     const app = creators[name](resources.get(name)!);
     registry.add(name, { fetch: app.fetch, transport: app.rpc.transport });
@@ -68,8 +73,9 @@ export function buildMall(env: EnvSource): Mall {
   const tokens = serviceTokens(MALL_MASTER_KEY, "mall", clock);
   return {
     apps,
+    metrics,
     resourcesOf: (name) => resources.get(name)!,
-    gateway: createBunGateway({ env, registry, docsAsset, ready: () => readiness(apps) }),
+    gateway: createBunGateway({ env, registry, docsAsset, metrics, ready: () => readiness(apps) }),
     handle: async (consumer, event) => {
       const app = apps.find(({ name }) => name === consumer);
       if (!app) throw new Error(`there is no service ${consumer}`);

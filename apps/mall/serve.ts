@@ -1,5 +1,5 @@
 import { baseEnv, type EnvSource, incompleteEnv, parseEnv } from "@mall/kernel/env";
-import { portsOf, serveGrpc, serveHttp, startSweeps } from "@mall/kernel/host/bun";
+import { portsOf, serveGrpc, serveHttp, serveMetrics, startSweeps } from "@mall/kernel/host/bun";
 import { drainable, endGently } from "@mall/kernel/host/drain";
 import { jsonLog } from "@mall/kernel/log";
 import { tlsFilesOf } from "@mall/kernel/mtls/settings";
@@ -22,6 +22,7 @@ export async function serveMall(mall: Mall, env: EnvSource) {
   const http = serveHttp(drain.fetch, port);
   const grpc = await serveGrpc(mall.gateway.grpcRoutes, drain.fetch, grpcPort);
   await Promise.all(mall.apps.map((app) => app.listen()));
+  const stopMetrics = serveMetrics(parsed, mall.metrics);
   const stopSweeps = startSweeps(mall.apps, SWEEP_INTERVAL_MS, log);
   return {
     port: http.port ?? port,
@@ -32,6 +33,7 @@ export async function serveMall(mall: Mall, env: EnvSource) {
         servers: [() => http.stop(), grpc.stop],
         async close() {
           stopSweeps();
+          stopMetrics();
           await mall.close();
         },
       }),

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { breaker } from "@mall/kernel/breaker";
+import { cacheContract } from "@mall/kernel/cache/contract";
+import { upstashCache } from "@mall/kernel/cache/upstash";
 import { rateLimiterContract } from "@mall/kernel/ratelimit/contract";
 import { guardedLimiter, limiterWaitMs } from "@mall/kernel/ratelimit/guarded";
 import { memoryLimiter } from "@mall/kernel/ratelimit/memory";
@@ -158,6 +160,8 @@ describe.skipIf(!isThere)("Redis over REST", () => {
   });
 
   rateLimiterContract("Upstash Redis", () => limiter);
+
+  cacheContract("Upstash Redis", () => upstashCache({ url: rest.url, token, timeoutMs: 5_000 }));
 
   describe("rate limits in Redis", () => {
     const limit = { name: "shared", perSecond: 0.001, burst: 6 };

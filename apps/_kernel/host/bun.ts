@@ -9,6 +9,7 @@ import { openDb } from "../db/client";
 import { type BaseEnv, baseEnv, type EnvSource, parseEnv } from "../env";
 import { fault } from "../fault";
 import { errorFields, jsonLog, type Log } from "../log";
+import { labelled, type Metrics, type ProcessMetrics, processMetrics } from "../metrics";
 import { mtlsDial } from "../mtls/dial";
 import type { LiveCredentials } from "../mtls/live";
 import { serveMtls } from "../mtls/server";
@@ -45,6 +46,7 @@ export function bunResources(
   env: EnvSource,
   registry: Registry,
   bus?: EventBus,
+  metrics?: Metrics,
 ): BunResources {
   const url = env[`${name.toUpperCase()}_DATABASE_URL`] ?? env.DATABASE_URL;
   if (!url)
@@ -60,6 +62,7 @@ export function bunResources(
     registry,
     clock: () => new Date(),
     bus,
+    metrics,
     background(work) {
       going.add(work);
       const end = () => going.delete(work);
@@ -137,6 +140,21 @@ export function onShutdown(stop: () => Promise<void>): void {
   }
 }
 
+/** Shows the metrics of the process on ADMIN_PORT, if it is set; nothing else is served there. */
+export function serveMetrics({ ADMIN_PORT }: BaseEnv, metrics: ProcessMetrics): () => void {
+  if (ADMIN_PORT === undefined) return () => {};
+  const server = Bun.serve({
+    port: ADMIN_PORT,
+    hostname: "0.0.0.0",
+    development: false,
+    async fetch(request) {
+      if (new URL(request.url).pathname !== "/metrics") return new Response("Not found\n", { status: 404 });
+      return new Response(await metrics.text(), { headers: { "content-type": "text/plain; version=0.0.4" } });
+    },
+  });
+  return () => void server.stop(true);
+}
+
 /** Port of a process: PORT, else the service's own; GRPC_PORT, else 1000 more. */
 export function portsOf(env: EnvSource, fallback: number): { port: number; grpcPort: number } {
   const port = Number(env.PORT ?? fallback);
@@ -144,11 +162,22 @@ export function portsOf(env: EnvSource, fallback: number): { port: number; grpcP
 }
 
 /** How a process reaches the others: the registry that its environment says, over mutual TLS where it has credentials. */
-export async function processRegistry(env: BaseEnv, source: EnvSource, log: Log, live?: LiveCredentials) {
+export async function processRegistry(
+  env: BaseEnv,
+  source: EnvSource,
+  log: Log,
+  metrics: Metrics,
+  live?: LiveCredentials,
+) {
   const discovery = await discoveryOf(env, source, log);
   const mtls = live && mtlsDial(live, () => new Date());
   const dial = mtls?.dial ?? fetchDial;
-  const registry = remoteRegistry({ discovery, dial, inFlightMax: env.CALLS_IN_FLIGHT_MAX });
+  const registry = remoteRegistry({
+    ...{ discovery, dial, inFlightMax: env.CALLS_IN_FLIGHT_MAX },
+    onAttempt: (to, isRepetition) =>
+      metrics.count("mall_attempts_total", { to, kind: isRepetition ? "repetition" : "first" }),
+    onEject: (to) => metrics.count("mall_ejections_total", { to }),
+  });
   const close = () => {
     discovery.close();
     mtls?.close();
@@ -193,13 +222,19 @@ export async function serveService(
   const env = parseEnv(baseEnv, source);
   const log = jsonLog(name, env.LOG_LEVEL);
   const live = ownCredentials(env, name, log);
-  const { discovery, registry, close: leaveNetwork } = await processRegistry(env, source, log, live);
-  const resources = bunResources(name, source, registry, hostBus(source));
+  const metrics = processMetrics();
+  const {
+    discovery,
+    registry,
+    close: leaveNetwork,
+  } = await processRegistry(env, source, log, labelled(metrics, { service: name }), live);
+  const resources = bunResources(name, source, registry, hostBus(source), metrics);
   const app = create(resources);
   await app.start();
   const drain = drainable(app.fetch);
   const { port, grpcPort, stops } = await servePorts(app, drain.fetch, source, log, live);
   await app.listen();
+  const stopMetrics = serveMetrics(env, metrics);
   const stopSweeps = startSweeps([app], env.SWEEP_INTERVAL_MS, log);
   const instance = ownInstance(env, live ? grpcPort : port);
   const isReady = () => isReadyAt(drain.fetch);
@@ -207,6 +242,7 @@ export async function serveService(
   log("info", "listening", { port, grpcPort, instance: instance.id });
   const close = async () => {
     stopSweeps();
+    stopMetrics();
     await resources.close();
     leaveNetwork();
   };

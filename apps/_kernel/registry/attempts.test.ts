@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { hasReason } from "../fault";
 import { sender } from "./attempts";
 import { balancer } from "./balancer";
-import { type Dial, drainingHeader, NotSent, type Outgoing } from "./port";
+import { type Dial, type Discovery, drainingHeader, NotSent, type Outgoing } from "./port";
 import { remoteRegistry } from "./remote";
+import { wasNeverSent } from "./unreachable";
 
 /** What an instance does with a request. */
 type Behaviour = "answers" | "hangs" | "breaks" | "refuses";
@@ -44,7 +45,12 @@ function world(...behaviours: Behaviour[]) {
   };
   const askOften = (count: number, isRepeatable: boolean) =>
     Promise.all(Array.from({ length: count }, () => ask(isRepeatable)));
-  return { sent, aborted, counted, ask, askOften, dial, behaviours };
+  const discovery: Discovery = {
+    ...{ instances: () => instances, isKnowing: () => true, close() {} },
+    ...{ announce: async () => {}, withdraw: async () => {} },
+  };
+  const registry = remoteRegistry({ discovery, dial });
+  return { sent, aborted, counted, ask, askOften, dial, behaviours, registry };
 }
 
 describe("a request that may not be repeated", () => {
@@ -68,6 +74,26 @@ describe("a request that may not be repeated", () => {
     const nobody = world("refuses", "refuses");
     expect(await nobody.ask(false)).toBe("SERVICE_UNAVAILABLE");
     expect(await world().ask(true)).toBe("SERVICE_UNAVAILABLE");
+  });
+});
+
+describe("who is told that nobody can be reached", () => {
+  const errorOf = async (isRepeatable: boolean, ...behaviours: Behaviour[]) => {
+    const { registry } = world(...behaviours);
+    const request = new Request("http://product/", { method: "POST", signal: AbortSignal.timeout(60_000) });
+    return registry
+      .fetch("product")(request, { isRepeatable })
+      .catch((error: unknown) => error);
+  };
+
+  test("knows whether somebody may have had the request", async () => {
+    for (const isRepeatable of [true, false])
+      expect(wasNeverSent(await errorOf(isRepeatable, "refuses", "refuses"), "product")).toBe(true);
+    // the first broke off with it, then nobody was there
+    expect(wasNeverSent(await errorOf(true, "breaks", "refuses"), "product")).toBe(false);
+    expect(wasNeverSent(await errorOf(false, "breaks"), "product")).toBe(false);
+    // what a neighbour says of a neighbour of its own is no word about itself
+    expect(wasNeverSent(await errorOf(true, "refuses"), "auth")).toBe(false);
   });
 });
 

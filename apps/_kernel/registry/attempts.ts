@@ -1,9 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { fault } from "../fault";
 import type { ServiceName } from "../topology";
 import type { Balancer, Ending, Peer } from "./balancer";
 import { retryBudget } from "./budget";
 import { type Dial, drainingHeader, NotSent, type Outgoing } from "./port";
+import { unreachable } from "./unreachable";
 
 export interface Attempts {
   service: ServiceName;
@@ -19,12 +19,6 @@ export const repetition = { attemptsMax: 3, slowMs: 1_000, jitterMs: 50 };
 
 /** Why an attempt was given up: another instance answered first. */
 const overtaken = new Error("another instance answered first");
-
-const unreachable = (service: ServiceName, cause?: unknown) =>
-  fault("unavailable", "SERVICE_UNAVAILABLE", `The ${service} service cannot be reached.`, {
-    retryAfterSeconds: 1,
-    cause,
-  });
 
 const isTimeout = (reason: unknown): boolean =>
   (reason as Error | undefined)?.name === "TimeoutError" ||
@@ -98,7 +92,7 @@ export function sender({ service, balancer, dial, onAttempt, random = Math.rando
     for (let last: unknown; ; ) {
       out.signal.throwIfAborted();
       const peer = balancer.pick(tried, refused);
-      if (!peer) throw unreachable(service, last);
+      if (!peer) throw unreachable(service, false, last);
       tried.add(peer.instance.id);
       try {
         return await sendTo(peer, out, isRepetition);
@@ -137,7 +131,8 @@ export function sender({ service, balancer, dial, onAttempt, random = Math.rando
       }
       const isUnreachable = first.error instanceof ConnectError;
       if (!isUnreachable && mayRepeat()) start(pause(random() * repetition.jitterMs * 2 ** (attempts - 1)));
-      else if (running.size === 0) throw first.error;
+      else if (running.size === 0)
+        throw isUnreachable && attempts > 1 ? unreachable(service, true, first.error) : first.error;
     }
   }
 

@@ -39,6 +39,8 @@ interface Deps {
   instances: () => readonly Instance[];
   /** Resolves when the instance is ready to serve. */
   probe(instance: Instance): Promise<void>;
+  /** Hears that an instance is put out, each time. */
+  onEject?(): void;
   nowMs?: () => number;
   random?: () => number;
 }
@@ -49,7 +51,13 @@ const lessLoaded = (one: State, other: State): State => (other.inFlight < one.in
  * Power of two choices. An instance that failed three times in a row is ejected for a second, then two, then four, at
  * most ten; after that somebody asks whether it is ready while others still serve, so no request is spent on trying.
  */
-export function balancer({ instances, probe, nowMs = Date.now, random = Math.random }: Deps): Balancer {
+export function balancer({
+  instances,
+  probe,
+  onEject,
+  nowMs = Date.now,
+  random = Math.random,
+}: Deps): Balancer {
   const states = new Map<string, State>();
   let seen: readonly Instance[] = [];
 
@@ -83,6 +91,7 @@ export function balancer({ instances, probe, nowMs = Date.now, random = Math.ran
   function eject(state: State): void {
     const ms = Math.min(ejection.longestMs, ejection.firstMs * 2 ** state.ejections++);
     state.ejectedUntilMs = nowMs() + ms;
+    onEject?.();
   }
 
   function tryAgain(state: State): void {

@@ -14,6 +14,8 @@ export interface RemoteOptions {
   inFlightMax?: number;
   /** Hears of every attempt; for counting. */
   onAttempt?: Attempts["onAttempt"];
+  /** Hears of every instance that is put out. */
+  onEject?(service: ServiceName): void;
 }
 
 const inFlightMaxDefault = 128;
@@ -45,7 +47,13 @@ const overloaded = (service: ServiceName) => () =>
  * besides the services' own: SERVICE_UNAVAILABLE when no instance takes it, OVERLOADED when too many wait for this
  * service already, so that one that hangs does not take all of this process.
  */
-export function remoteRegistry({ discovery, dial, inFlightMax, onAttempt }: RemoteOptions): Registry {
+export function remoteRegistry({
+  discovery,
+  dial,
+  inFlightMax,
+  onAttempt,
+  onEject,
+}: RemoteOptions): Registry {
   return fetchRegistry((service): ServiceFetch => {
     const bulkhead = turnstile(inFlightMax ?? inFlightMaxDefault, {
       waitingMax: 0,
@@ -54,7 +62,7 @@ export function remoteRegistry({ discovery, dial, inFlightMax, onAttempt }: Remo
     const instances = () => discovery.instances(service);
     const send = sender({
       service,
-      balancer: balancer({ instances, probe: probeOver(dial, service) }),
+      balancer: balancer({ instances, probe: probeOver(dial, service), onEject: () => onEject?.(service) }),
       dial,
       onAttempt,
     });

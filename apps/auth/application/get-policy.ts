@@ -27,7 +27,7 @@ const overlapSeconds = 30;
 
 /** Reads what has changed since: everything for a gate that knows nothing. */
 export const getPolicy =
-  ({ db, clock, config }: Pick<Deps, "db" | "clock" | "config">) =>
+  ({ db, clock, gateConfig }: Pick<Deps, "db" | "clock" | "gateConfig">) =>
   async ({ revision, revocationsAt, configRevision }: KnownPolicy): Promise<PolicyNews> => {
     const asOf = clock();
     const recordedAfter = revocationsAt ? later(revocationsAt, -overlapSeconds) : new Date(0);
@@ -35,7 +35,7 @@ export const getPolicy =
       findRevision(db),
       listRevocations(db, recordedAfter, asOf),
       // the gates go on with the settings they know while these cannot be read
-      config.newest().catch(() => undefined),
+      gateConfig.newest().catch(() => undefined),
     ]);
     const changed = current === revision ? undefined : await findPolicy(db);
     return { changed, revocations, config: newest?.revision === configRevision ? undefined : newest, asOf };

@@ -5,6 +5,7 @@ import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
 import type { Cart } from "../domain/cart";
 import { type Offer, type Offers, type PricedCart, priceCart } from "../domain/pricing";
+import { findSoldVariants } from "./known-variants";
 
 function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">, Offer] {
   const { id, sku, title, price, trackInventory, available } = variant!;
@@ -18,16 +19,20 @@ function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">,
   return [id as Id<"var">, offer];
 }
 
-/** What the catalogue asks for these variants now: one call, and none for no variants. */
-export async function findOffers(deps: Pick<Deps, "rpc">, variantIds: readonly Id<"var">[]): Promise<Offers> {
+type Catalogue = Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics">;
+
+/**
+ * What the catalogue asks for these variants: at most one call, and none for no variants. To be shown only: what a
+ * customer pays is worked out by checkout, which asks the catalogue itself.
+ */
+export async function findOffers(deps: Catalogue, variantIds: readonly Id<"var">[]): Promise<Offers> {
   if (variantIds.length === 0) return new Map();
-  const { variants } = await deps.rpc.product.batchGetVariants({ variantIds: [...variantIds] });
-  return new Map(variants.map(offerOf));
+  return new Map((await findSoldVariants(deps, variantIds)).map(offerOf));
 }
 
 /** A cart at current prices. */
 export async function showCart(
-  deps: Pick<Deps, "rpc" | "currency" | "clock">,
+  deps: Catalogue & Pick<Deps, "currency" | "clock">,
   cart: Cart,
 ): Promise<PricedCart> {
   const offers = await findOffers(

@@ -9,7 +9,7 @@ import { beginSequence, type Checkout } from "../domain/checkout";
 import { ended, expired, inProgress } from "../domain/faults";
 import { compensate } from "./compensate";
 import { heldCheckout, orderOf } from "./get-checkout";
-import { isOver, type PaymentInput, pay, pending } from "./pay";
+import { checkPayments, isOver, type PaymentInput, pay, pending } from "./pay";
 import type { Placed } from "./place-order";
 import { call, checkLease, leaseSeconds } from "./steps";
 
@@ -70,6 +70,7 @@ export const payCheckout =
   async (actor: Actor, id: Id<"chk">, input: PaymentInput, ticket: Ticket): Promise<Placed> => {
     const waiting = await heldCheckout(deps, actor, id);
     checkPayable(deps, waiting);
+    checkPayments(deps);
     const paying = await begin(deps, waiting, ticket);
     await pin(deps, paying);
     checkLease(deps, paying);

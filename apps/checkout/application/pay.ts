@@ -5,6 +5,7 @@ import type { Order } from "@mall/gen/mall/order/v1/order_pb";
 import { type Payment, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
 import { hasReason } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
+import { unreachable, wasNeverSent } from "@mall/kernel/registry/unreachable";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
 import { later } from "@mall/kernel/time";
 import { findCheckout, moveCheckout } from "../db/checkouts";
@@ -13,7 +14,7 @@ import { type Checkout, endSequence } from "../domain/checkout";
 import { declined, ended, interrupted } from "../domain/faults";
 import { compensate } from "./compensate";
 import { orderOf } from "./get-checkout";
-import { call } from "./steps";
+import { call, pay as payStep, steps } from "./steps";
 
 export interface PaymentInput {
   method: string;
@@ -186,6 +187,22 @@ const isRefusal = (error: unknown): boolean =>
   hasReason(error, "PAYMENT_IN_PROGRESS") ||
   isClosed(error);
 
+/** Ends an attempt that the payment service never saw: there is no payment to close, so nothing has to wait for it. */
+async function unsent(deps: Deps, checkout: Checkout, error: unknown): Promise<never> {
+  const begun = steps.filter((step) => step !== payStep);
+  if (checkout.paysAtOnce) await compensate(deps, checkout, "PAYMENT_UNAVAILABLE", error, begun);
+  else await awaitAnotherCard(deps, checkout, undefined);
+  throw error;
+}
+
+/**
+ * Fault SERVICE_UNAVAILABLE, before anything is reserved, while the payment service has not answered several times; one
+ * purchase a second is let through to find out whether it does again.
+ */
+export function checkPayments({ payments }: Pick<Deps, "payments">): void {
+  if (!payments.mayTry()) throw unreachable("payment", false);
+}
+
 /** Whether the payment or its order was undone before the attempt arrived: the sweeper took the checkout over. */
 const isClosed = (error: unknown): boolean => hasReason(error, "PAYMENT_EXISTS", "PAYMENT_STATE_INVALID");
 
@@ -198,14 +215,21 @@ export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): 
   try {
     payment = (await authorize(deps, checkout, input)).payment!;
   } catch (error) {
+    if (wasNeverSent(error, "payment")) {
+      deps.payments.failed();
+      return unsent(deps, checkout, error);
+    }
     if (isRefusal(error)) {
+      deps.payments.succeeded();
       if (checkout.paysAtOnce) await compensate(deps, checkout, "PAYMENT_REFUSED", error);
       else await awaitAnotherCard(deps, checkout, undefined);
       throw isClosed(error) ? interrupted() : error;
     }
+    deps.payments.failed();
     deps.log("warn", "payment service did not answer", { checkoutId: checkout.id, ...errorFields(error) });
     return pending(deps, checkout);
   }
+  deps.payments.succeeded();
   return settled(deps, checkout, () => afterPayment(deps, checkout, payment));
 }
 
@@ -234,5 +258,6 @@ export async function resumePayment(deps: Deps, checkout: Checkout): Promise<Pay
     if (!hasReason(error, "PAYMENT_NOT_FOUND")) throw error;
     payment = (await deps.rpc.payment.voidPayment({ paymentId, orderId }, payCall)).payment!;
   }
+  deps.payments.succeeded();
   return afterPayment(deps, checkout, payment);
 }

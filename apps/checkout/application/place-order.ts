@@ -13,7 +13,7 @@ import type { Checkout } from "../domain/checkout";
 import { interrupted } from "../domain/faults";
 import { checkShippingOption } from "../domain/rates";
 import { compensate } from "./compensate";
-import { orderSecretOf, type PaymentInput, pay } from "./pay";
+import { checkPayments, orderSecretOf, type PaymentInput, pay } from "./pay";
 import { checkExpectedTotal, price } from "./price";
 import {
   checkLease,
@@ -127,12 +127,14 @@ async function awaitPayment(deps: Deps, run: Run, total: Money): Promise<Placed>
 
 /**
  * Turns a cart into an order and, when payment is given, takes the money. Faults: those of the cart, ITEM_UNAVAILABLE,
- * PRICE_CHANGED, OUT_OF_STOCK, PAYMENT_DECLINED; after each of them nothing is held, charged or locked.
+ * PRICE_CHANGED, OUT_OF_STOCK, PAYMENT_DECLINED, SERVICE_UNAVAILABLE; after each of them nothing is held, charged or
+ * locked.
  */
 export const placeOrder =
   (deps: Deps) =>
   async (actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Placed> => {
     checkShippingOption(input.shippingOption);
+    if (input.payment) checkPayments(deps);
     const checkout = await start(deps, actor, input, ticket);
     const until = (seconds: number) => (input.payment ? undefined : later(checkout.createdAt, seconds));
     const [holdUntil, orderUntil] = [until(deps.holdTtlSeconds()), until(deps.unpaidOrderTtlSeconds())];

@@ -108,7 +108,7 @@ export const createOrder: Step = {
   },
 };
 
-const pay: Step = {
+export const pay: Step = {
   name: "pay",
   // done by pay.ts, which has to look at the outcome
   do: async () => {},

@@ -3,6 +3,7 @@ import { testDatabase } from "@mall/kernel/testing/database";
 import { type MailSink, mailSink } from "@mall/kernel/testing/mail-sink";
 import { freePorts } from "@mall/kernel/testing/ports";
 import { rabbitmqForTests } from "@mall/kernel/testing/rabbitmq";
+import { startTestRedisRest } from "@mall/kernel/testing/redis-rest";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 import { buildMall } from "../mall";
 import { seedDemo } from "../seed";
@@ -154,17 +155,27 @@ const kinds = { one: oneProcess, many: manyProcesses, edge };
 /** Which host the suite runs on: one process, a process a service, or workerd. */
 export const hostKind = (process.env.MALL_HOST ?? "one") as keyof typeof kinds;
 
+/** With MALL_REDIS=1 the mall has a Redis, and keeps in it what it can. */
+async function sharedStore(): Promise<{ env: Env; stop(): Promise<void> }> {
+  if (process.env.MALL_REDIS !== "1") return { env: {}, stop: async () => {} };
+  const redis = await startTestRedisRest();
+  if (!redis) throw new Error("redis-server is not installed; infra/install-debian.sh installs it");
+  return { ...redis, env: { ...redis.env, OFFER_CACHE_MS: "60000", CONFIG_STORE: "redis" } };
+}
+
 async function start(): Promise<Host> {
   const database = await testDatabase();
   const mall = buildMall({ MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: database.url });
   await seedDemo(mall);
   await mall.close();
   const bus = await buses[busKind]();
+  const store = await sharedStore();
   const mails = mailSink();
-  const { host, children } = await kinds[hostKind](database.url, { ...bus.env, ...mails.env });
+  const { host, children } = await kinds[hostKind](database.url, { ...bus.env, ...store.env, ...mails.env });
   atEnd(async () => {
     await Promise.all(children.map((child) => child.stop()));
     await Promise.all(bus.children.map((child) => child.stop()));
+    await store.stop();
     await mails.stop();
     await database.drop();
   });

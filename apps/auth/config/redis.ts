@@ -1,0 +1,72 @@
+import { fault } from "@mall/kernel/fault";
+import type { ConfigStore, Revision } from "./port";
+
+export interface RedisConfigOptions {
+  /** Address of the Redis's REST interface. */
+  url: string;
+  token: string;
+  /** Milliseconds one request to it may take. */
+  timeoutMs: number;
+  /** The list that holds the revisions, the first one first. */
+  key?: string;
+}
+
+/** Appends a revision if all before it are there and it is not. */
+const append = `if redis.call("LLEN", KEYS[1]) ~= tonumber(ARGV[1]) - 1 then return 0 end
+redis.call("RPUSH", KEYS[1], ARGV[2])
+return 1`;
+
+const revisionOf = (text: string): Revision => {
+  const { at, ...rest } = JSON.parse(text) as Revision & { at: string };
+  return { ...rest, at: new Date(at) };
+};
+
+const away = (cause?: unknown) =>
+  fault("unavailable", "SERVICE_UNAVAILABLE", "The store of the configuration does not answer.", {
+    retryAfterSeconds: 1,
+    cause,
+  });
+
+/**
+ * Keeps the configuration in Upstash Redis, or a Redis behind the same REST protocol, that keeps what it has: a list of
+ * revisions as JSON. Fault SERVICE_UNAVAILABLE when it does not answer in time.
+ */
+export function redisConfig(options: RedisConfigOptions): ConfigStore {
+  const { url, token, timeoutMs, key = "mall:config" } = options;
+  // four commands by fetch: the library for them would take auth's Worker over its weight
+  async function command<T>(...args: (string | number)[]): Promise<T> {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify(args),
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    const { result, error } = (await response.json()) as { result: T; error?: string };
+    if (!response.ok) throw new Error(error ?? `Redis answered ${response.status}`);
+    return result;
+  }
+  const asked = <T>(work: () => Promise<T>): Promise<T> =>
+    work().catch((error: unknown) => {
+      throw away(error);
+    });
+  const at = async (index: number): Promise<Revision | undefined> => {
+    const text = await asked(() => command<string | null>("LINDEX", key, index));
+    return text === null ? undefined : revisionOf(text);
+  };
+  return {
+    newest: () => at(-1),
+    find: (revision) => at(revision - 1),
+    async list(before, limit) {
+      if (before !== undefined && before <= 1) return [];
+      // indexes below zero count from the end of the list
+      const [first, last] =
+        before === undefined ? [-limit, -1] : [Math.max(0, before - 1 - limit), before - 2];
+      const texts = await asked(() => command<string[]>("LRANGE", key, first!, last!));
+      return texts.map(revisionOf).reverse();
+    },
+    async add(next) {
+      const args = [key, next.revision, JSON.stringify(next)];
+      return (await asked(() => command<number>("EVAL", append, 1, ...args))) === 1;
+    },
+  };
+}
