@@ -1,7 +1,10 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { serveHttp } from "@mall/kernel/host/bun";
+import { serveHttps } from "@mall/kernel/host/https";
 import type { Registry } from "@mall/kernel/registry/port";
+import { newAuthority, newLeaf } from "@mall/kernel/testing/certificates";
 import { requestLimits } from "./request-limits";
 import { createGateway } from "./service";
 
@@ -22,14 +25,25 @@ const gatewayOf = (env: Record<string, string> = {}) =>
   });
 const gateway = gatewayOf();
 const server = serveHttp(gateway.fetch, 0, "127.0.0.1");
-afterAll(() => server.stop(true));
+const { certificate: cert, key } = await newLeaf(await newAuthority(), "gateway");
+const always = { validFrom: new Date(0), validTo: new Date(0), digest: "" };
+const fixed = { current: { cert, key, ...always }, onChange: () => {}, stop: () => {} };
+const tlsServer = await serveHttps(gateway.fetch, fixed, 0, "127.0.0.1");
+afterAll(() => Promise.all([server.stop(true), tlsServer.stop()]));
+
+/** How a connection of its own to the gateway is opened. */
+const fronts = {
+  HTTP: () => connect(server.port!, "127.0.0.1"),
+  HTTPS: () => connectTls({ port: tlsServer.port, host: "127.0.0.1", rejectUnauthorized: false }),
+};
+const frontNames = ["HTTP", "HTTPS"] as const;
 
 /** A connection of its own, on which a text is sent, and then again and again another one. */
-function raw(text: string, drip?: { text: string; everyMs: number }) {
-  const socket = connect(server.port!, "127.0.0.1");
+function raw(text: string, drip?: { text: string; everyMs: number }, front: keyof typeof fronts = "HTTP") {
+  const socket = fronts[front]();
   let received = "";
   let timer: ReturnType<typeof setInterval> | undefined;
-  socket.on("connect", () => {
+  socket.on(front === "HTTP" ? "connect" : "secureConnect", () => {
     socket.write(text);
     if (drip) timer = setInterval(() => socket.write(drip.text), drip.everyMs);
   });
@@ -50,7 +64,7 @@ const head = (...lines: string[]) =>
   `${["POST /v1/carts HTTP/1.1", "Host: mall", ...lines].join("\r\n")}\r\n\r\n`;
 const inside = "GET /v1/products HTTP/1.1\r\nHost: mall\r\n\r\n";
 
-describe("a request that two servers would read differently", () => {
+describe.each(frontNames)("a request that two servers would read differently, over %s", (front) => {
   const attacks: Record<string, string> = {
     "Content-Length and Transfer-Encoding": `${head("Content-Length: 5", "Transfer-Encoding: chunked")}0\r\n\r\n${inside}`,
     "two lengths": `${head("Content-Length: 1", "Content-Length: 44")}x${inside}`,
@@ -63,7 +77,7 @@ describe("a request that two servers would read differently", () => {
   for (const [name, text] of Object.entries(attacks)) {
     test(`is refused: ${name}`, async () => {
       seen.length = 0;
-      const answer = await raw(text).closed;
+      const answer = await raw(text, undefined, front).closed;
       expect(answer).toMatch(/^HTTP\/1\.1 (400|505) /);
       expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
       expect(seen).toEqual([]);
@@ -138,14 +152,15 @@ describe("a head that is too large", () => {
   });
 });
 
-describe("200 slow connections", () => {
+describe.each(frontNames)("200 slow connections over %s", (front) => {
+  const url = front === "HTTP" ? `http://127.0.0.1:${server.port}` : `https://127.0.0.1:${tlsServer.port}`;
   const p95 = (samples: number[]) => samples.toSorted((a, b) => a - b)[Math.floor(samples.length * 0.95)]!;
 
   async function measured(): Promise<number> {
     const samples: number[] = [];
     for (let i = 0; i < 300; i++) {
       const startedMs = performance.now();
-      await (await fetch(`http://127.0.0.1:${server.port}/v1/products`)).text();
+      await (await fetch(`${url}/v1/products`, { tls: { rejectUnauthorized: false } })).text();
       samples.push(performance.now() - startedMs);
     }
     return p95(samples);
@@ -160,8 +175,8 @@ describe("200 slow connections", () => {
       const before = await measured();
       const slow = Array.from({ length: 200 }, (_, i) =>
         i % 2
-          ? raw("GET /v1/products HTTP/1.1\r\nHost: mall\r\n", header)
-          : raw(head("Content-Length: 5000"), header),
+          ? raw("GET /v1/products HTTP/1.1\r\nHost: mall\r\n", header, front)
+          : raw(head("Content-Length: 5000"), header, front),
       );
       await Bun.sleep(500);
       ratio = (await measured()) / before;
@@ -169,7 +184,7 @@ describe("200 slow connections", () => {
     }
     expect(ratio).toBeLessThan(2);
     const heads = Array.from({ length: 20 }, () =>
-      raw("GET /v1/products HTTP/1.1\r\nHost: mall\r\n", header),
+      raw("GET /v1/products HTTP/1.1\r\nHost: mall\r\n", header, front),
     );
     const ends = await Promise.race([Promise.all(heads.map(({ closed }) => closed)), Bun.sleep(30_000)]);
     expect(ends).toHaveLength(20);

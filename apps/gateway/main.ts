@@ -37,7 +37,7 @@ const gateway = createBunGateway({ env: process.env, registry, docsAsset, metric
 const { port, grpcPort } = portsOf(process.env, gatewayPort);
 const drain = drainable(gateway.fetch);
 const edge = edgeCertificate(env, log);
-const http = edge ? serveHttps(drain.fetch, edge, port) : serveHttp(drain.fetch, port);
+const http = edge ? await serveHttps(drain.fetch, edge, port) : serveHttp(drain.fetch, port);
 const grpc = await (edge
   ? serveGrpcs(gateway.grpcRoutes, drain.fetch, edge, grpcPort)
   : serveGrpc(gateway.grpcRoutes, drain.fetch, grpcPort));

@@ -46,7 +46,8 @@ async function listen(mount: string, wanted: Wanted): Promise<number> {
   const rpc = conformanceServer(descriptors);
   if (mount === "http1") {
     const answer = (request: Request) => rpc.fetch(request) ?? missing();
-    return wanted.useTls ? serveHttps(answer, fixed(wanted), 0, host).port : serveHttp(answer, 0, host).port!;
+    const server = wanted.useTls ? serveHttps(answer, fixed(wanted), 0, host) : serveHttp(answer, 0, host);
+    return (await server).port!;
   }
   if (mount === "http2") {
     const server = wanted.useTls

@@ -24,7 +24,7 @@ import { limits } from "../rpc/limits";
 import { requestIdOf } from "../rpc/request-id";
 import { type ServiceName, services } from "../topology";
 import { drainable, endGently, type Fetch } from "./drain";
-import { fetchHandler, type Listening, listening, rpcHandler } from "./http2";
+import { fetchHandler, httpTimes, type Listening, listening, rpcHandler } from "./http2";
 
 /** The bus of a process where that takes more than fetch; opens no connection before it is used. */
 export function hostBus(env: EnvSource): EventBus | undefined {
@@ -76,26 +76,19 @@ export function bunResources(
   };
 }
 
-interface HttpMore {
-  tls?: { cert: string; key: string };
-  /** Lets another server listen on the same port at the same time. */
-  reusePort?: boolean;
-}
-
 /**
  * Serves HTTP/1.1: REST, Connect and gRPC-Web. Bun itself refuses heads above 16 KiB and requests that two servers would
  * end in different places, and closes a connection whose first head is not there after 10 s (`hostile.test.ts` of the
  * gateway).
  */
-export const serveHttp = (fetch: Fetch, port: number, hostname = "0.0.0.0", more: HttpMore = {}) =>
+export const serveHttp = (fetch: Fetch, port: number, hostname = "0.0.0.0") =>
   Bun.serve({
     port,
     hostname,
     fetch: (request, server) => fetch(request, server.requestIP(request)?.address),
     development: false,
     maxRequestBodySize: limits.importBytesMax,
-    idleTimeout: 65,
-    ...more,
+    idleTimeout: httpTimes.idleSeconds,
   });
 
 /** Serves HTTP/2 without TLS: gRPC with trailers, and everything else as on HTTP/1.1. */

@@ -12,6 +12,9 @@ import { addressKey } from "../rpc/context";
 import { jsonOptions } from "../rpc/server";
 import type { Fetch } from "./drain";
 
+/** Seconds that a connection of HTTP/1.1 may take: for its first head, which Bun.serve has built in, and in silence. */
+export const httpTimes = { firstHeadSeconds: 10, idleSeconds: 65 };
+
 /** Answers a request of HTTP/2. */
 export type Http2Handler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
@@ -24,11 +27,21 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
-/** Requests of HTTP/2 as a fetch answers them. */
+/** HTTP/2 has no such header. */
+async function withoutConnection(answer: Promise<Response>): Promise<Response> {
+  const response = await answer;
+  if (response.headers.has("connection")) response.headers.delete("connection");
+  return response;
+}
+
+/** Requests of HTTP/2, or of HTTP/1.1 from a server that takes both, as a fetch answers them. */
 export function fetchHandler(fetch: Fetch): Http2Handler {
   // Bun.serve refuses the Response that the listener would put in the place of the global one
   const listener = getRequestListener(
-    (request, { incoming }) => fetch(request, incoming.socket.remoteAddress),
+    (request, { incoming }) => {
+      const answer = fetch(request, incoming.socket.remoteAddress);
+      return incoming.httpVersionMajor === 2 ? withoutConnection(answer) : answer;
+    },
     {
       overrideGlobalObjects: false,
     },

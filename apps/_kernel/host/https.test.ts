@@ -10,6 +10,7 @@ import { type EdgeCertificate, edgeCertificate } from "../mtls/edge";
 import type { Live } from "../mtls/live";
 import { newAuthority, newLeaf, replaceFile, type TestFiles, testFiles } from "../testing/certificates";
 import { atEnd } from "../testing/cleanup";
+import type { Fetch } from "./drain";
 import { serveGrpcs, serveHttps } from "./https";
 
 const silent = jsonLog("test", "silent");
@@ -20,21 +21,22 @@ beforeAll(async () => {
 
 const edgeFiles = ({ TLS_CERT, TLS_KEY }: TestFiles) => ({ EDGE_TLS_CERT: TLS_CERT, EDGE_TLS_KEY: TLS_KEY });
 
+const atOnce: Fetch = async () => Response.json({ served: true });
+
 /** Servers on both ports whose certificate can be changed. */
-async function served() {
+async function served(answer = atOnce) {
   const files = testFiles([authority], await newLeaf(authority, "gateway"));
   const live = edgeCertificate(edgeFiles(files), silent, 20) as Live<EdgeCertificate>;
-  const answer = async () => Response.json({ served: true });
-  const http = serveHttps(answer, live, 0, "127.0.0.1");
+  const http = await serveHttps(answer, live, 0, "127.0.0.1");
   const grpc = await serveGrpcs(
     (router) => void router.service(PolicyService, { getPolicy: () => ({}) }),
     ...([answer, live, 0, "127.0.0.1"] as const),
   );
   atEnd(async () => {
-    await http.stop(true);
+    await http.stop();
     await grpc.stop();
   });
-  return { files, live, ports: { http: http.port, grpc: grpc.port } };
+  return { files, live, http, ports: { http: http.port, grpc: grpc.port } };
 }
 
 /** Serial number of the certificate that a new connection is shown. */
@@ -85,6 +87,39 @@ describe("a gateway with a certificate", () => {
     isOver = true;
     await customers;
     expect(failed).toBe(0);
+  });
+
+  test("ends when the last request is answered; a connection without one does not hold it up", async () => {
+    const asked = Promise.withResolvers<void>();
+    const { http, ports } = await served(async ({ url }) => {
+      if (url.endsWith("/slow")) asked.resolve();
+      if (url.endsWith("/slow")) await Bun.sleep(300);
+      return Response.json({ served: true });
+    });
+    const ask = (path: string) => fetch(`https://127.0.0.1:${ports.http}${path}`, { tls: tls() });
+    await (await ask("/")).text();
+    const slow = ask("/slow");
+    await asked.promise;
+    const ended = http.stop().then(() => "ended");
+    expect(await (await slow).json()).toEqual({ served: true });
+    expect(await Promise.race([ended, Bun.sleep(5_000)])).toBe("ended");
+  });
+
+  test("tells who answers when the caller has gone", async () => {
+    const [asked, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()];
+    const { ports } = await served(async ({ signal }) => {
+      signal.addEventListener("abort", () => gone.resolve("gone"));
+      asked.resolve();
+      await gone.promise;
+      return new Response();
+    });
+    const caller = new AbortController();
+    const options = { tls: tls(), signal: caller.signal };
+    const answer = fetch(`https://127.0.0.1:${ports.http}/`, options).catch(() => "cancelled");
+    await asked.promise;
+    caller.abort();
+    expect(await answer).toBe("cancelled");
+    expect(await Promise.race([gone.promise, Bun.sleep(5_000)])).toBe("gone");
   });
 
   test("keeps it when the files cannot be used", async () => {

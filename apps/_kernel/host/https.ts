@@ -1,55 +1,71 @@
 import { createSecureServer } from "node:http2";
+import type { Socket } from "node:net";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { EdgeCertificate } from "../mtls/edge";
 import type { Live } from "../mtls/live";
-import { serveHttp } from "./bun";
 import type { Fetch } from "./drain";
-import { fetchHandler, type Listening, listening, rpcHandler } from "./http2";
-
-/** What the gateway serves over TLS on a port. */
-interface HttpsServer {
-  readonly port: number;
-  /** Takes no more connections; resolves when the last one has ended, at once when they are cut off. */
-  stop(isCutOff?: boolean): Promise<void>;
-}
-
-/**
- * Serves HTTP/1.1 over TLS. Another certificate is used for connections from then on, open ones go on: since Bun.serve
- * cannot change its certificate, a second server takes over the port.
- */
-export function serveHttps(
-  fetch: Fetch,
-  live: Live<EdgeCertificate>,
-  port: number,
-  hostname?: string,
-): HttpsServer {
-  const opened = (on: number) => {
-    const { cert, key } = live.current;
-    return serveHttp(fetch, on, hostname, { tls: { cert, key }, reusePort: true });
-  };
-  let server = opened(port);
-  const own = server.port!;
-  const stopping = new Set<Promise<void>>();
-  live.onChange(() => {
-    const former = server;
-    server = opened(own);
-    const end = former.stop().finally(() => stopping.delete(end));
-    stopping.add(end);
-  });
-  return {
-    port: own,
-    async stop(isCutOff) {
-      live.stop();
-      await server.stop(isCutOff);
-      if (!isCutOff) await Promise.all(stopping);
-    },
-  };
-}
+import { fetchHandler, httpTimes, type Listening, listening, rpcHandler } from "./http2";
 
 const tlsOptions = ({ current: { cert, key } }: Live<EdgeCertificate>) => ({
   ...{ cert, key },
   minVersion: "TLSv1.2" as const,
 });
+
+/** Cuts off who does not say in time what he wants. */
+function endSilent(socket: Socket, asked: WeakSet<Socket>): void {
+  const timer = setTimeout(() => asked.has(socket) || socket.destroy(), httpTimes.firstHeadSeconds * 1000);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+/**
+ * Serves HTTP/1.1 over TLS. Another certificate is used for connections from then on, open ones go on.
+ *
+ * Not by Bun.serve, which cannot change its certificate: a second one that takes over the port loses what waits to be
+ * accepted when the first one ends.
+ */
+export async function serveHttps(
+  fetch: Fetch,
+  live: Live<EdgeCertificate>,
+  port: number,
+  hostname = "0.0.0.0",
+): Promise<Listening> {
+  const answer = fetchHandler(fetch);
+  const [open, asked, busy] = [new Set<Socket>(), new WeakSet<Socket>(), new Set<Socket>()];
+  // what follows a request without a host is not believed either
+  const refused = new WeakSet<Socket>();
+  let isStopping = false;
+  const options = { ...tlsOptions(live), allowHTTP1: true, ALPNProtocols: ["http/1.1"] };
+  const server = createSecureServer(options, (request, response) => {
+    const { socket } = request;
+    asked.add(socket);
+    busy.add(socket);
+    response.once("close", () => {
+      busy.delete(socket);
+      if (isStopping) socket.destroy();
+    });
+    if (request.headers.host !== undefined && !refused.has(socket)) return answer(request, response);
+    refused.add(socket);
+    response.statusCode = 400;
+    response.setHeader("connection", "close");
+    response.end(() => socket.destroy());
+  });
+  server.on("secureConnection", (socket) => {
+    open.add(socket);
+    endSilent(socket, asked);
+    socket.setTimeout(httpTimes.idleSeconds * 1000, () => socket.destroy());
+    socket.once("close", () => open.delete(socket));
+  });
+  live.onChange(() => server.setSecureContext(tlsOptions(live)));
+  const listens = await listening(server, port, hostname);
+  return {
+    ...listens,
+    stop() {
+      isStopping = true;
+      for (const socket of open) if (!busy.has(socket)) socket.destroy();
+      return listens.stop();
+    },
+  };
+}
 
 /** Serves HTTP/2 over TLS: gRPC with trailers, and everything else as on HTTP/1.1. */
 export async function serveGrpcs(

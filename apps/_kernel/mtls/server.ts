@@ -33,13 +33,6 @@ const tlsOptions = ({ ca, cert, key }: Credentials) => ({
 const isGrpc = ({ headers }: Http2ServerRequest): boolean =>
   /^application\/grpc(?!-web)/.test(headers["content-type"] ?? "");
 
-/** HTTP/2 has no such header. */
-async function withoutConnection(answer: Promise<Response>): Promise<Response> {
-  const response = await answer;
-  if (response.headers.has("connection")) response.headers.delete("connection");
-  return response;
-}
-
 /** Logs refusals, with how many there were since the last one that was logged. */
 function refusalLog(log: Log, clock: () => Date) {
   let [untold, nextMs] = [0, 0];
@@ -68,7 +61,7 @@ export async function serveMtls({
 }: Options): Promise<Listening> {
   const peerOf = peersBy(live, "client", clock);
   const refused = refusalLog(log, clock);
-  const plain = fetchHandler((request, address) => withoutConnection(fetch(request, address)));
+  const plain = fetchHandler(fetch);
   const grpc = rpcHandler(routes, plain);
   const server = createSecureServer(tlsOptions(live.current), (request, response) => {
     const session = request.stream.session as ServerHttp2Session;
