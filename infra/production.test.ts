@@ -16,6 +16,8 @@ const whole: EnvSource = {
     QSTASH_NEXT_SIGNING_KEY: newSecret(),
   },
   ...{ STRIPE_SECRET_KEY: `sk_live_${newSecret()}`, STRIPE_WEBHOOK_SECRET: `whsec_${newSecret()}` },
+  ...{ UPSTASH_REDIS_REST_URL: "https://redis.test", CONFIG_STORE: "redis" },
+  UPSTASH_REDIS_REST_TOKEN: newSecret(),
   ...{ MAILER: "http", MAILER_TOKEN: newSecret(), MAIL_FROM: "shop@shop.test" },
 };
 
