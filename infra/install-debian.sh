@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the legs need that go beyond `npm test`, on Debian or Ubuntu, as root or with sudo:
-# a PostgreSQL server with pgbench, Chromium, gRPC for Python, RabbitMQ, Redis and nginx, which are not started. What is
+# a PostgreSQL server with pgbench, Chromium, gRPC for Python, RabbitMQ, Redis, nginx, curl and jq; no server is started. What is
 # there already stays as it is.
 set -euo pipefail
 
-packages=(postgresql chromium python3-grpcio python3-protobuf rabbitmq-server redis-server nginx-light openssl)
+packages=(postgresql chromium python3-grpcio python3-protobuf rabbitmq-server redis-server nginx-light openssl curl jq)
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import grpc
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import mall_contract
 
 target, service = sys.argv[1:]

@@ -1,8 +1,11 @@
 """Buys something over gRPC with the C core: python3 infra/legs/grpc_purchase.py host:port"""
 import sys
 import uuid
+from pathlib import Path
 
 import grpc
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import mall_contract
 
 channel = grpc.insecure_channel(sys.argv[1])

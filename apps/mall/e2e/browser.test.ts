@@ -209,15 +209,29 @@ inChromium("tabs whose token has run out renew it once, together", async (shop) 
   expect(refreshes).toHaveLength(1);
 });
 
-inChromium("the documentation page sends a request and shows its answer", async ({ tab }) => {
-  await tab.goto(`${(await host()).url}/docs`);
-  const operation = tab.locator("[id$=-ListProducts]").first();
-  await operation.getByRole("button").first().click();
-  await operation.getByRole("button", { name: "Execute" }).click();
-  const answer = operation.locator(".live-responses-table");
-  await answer.getByText("200", { exact: true }).waitFor();
-  expect(await answer.textContent()).toContain('"nextPageToken"');
-});
+inChromium(
+  "the documentation page sends requests, also of one who is signed in, and shows their answers",
+  async ({ tab }) => {
+    await tab.goto(`${(await host()).url}/docs`);
+    const tried = async (operationId: string, status: string) => {
+      const operation = tab.locator(`[id$=-${operationId}]`).first();
+      const execute = operation.getByRole("button", { name: "Execute" });
+      if (!(await execute.isVisible())) await operation.getByRole("button").first().click();
+      await execute.click();
+      const answer = operation.locator(".live-responses-table");
+      await answer.getByText(status, { exact: true }).waitFor();
+      return answer.textContent();
+    };
+    expect(await tried("ListProducts", "200")).toContain('"nextPageToken"');
+    const user = await newUser();
+    await tab.locator(".scheme-container").getByRole("button", { name: "Authorize" }).click();
+    const bearer = tab.locator(".auth-container").filter({ hasText: "bearer" });
+    await bearer.getByRole("textbox").fill(user.token);
+    await bearer.getByRole("button", { name: "Apply credentials" }).click();
+    await bearer.getByRole("button", { name: "Close" }).click();
+    expect(await tried("GetMe", "200")).toContain(user.email);
+  },
+);
 
 inChromium("the REST client sends a body again whose answer got lost", async ({ tab }) => {
   const mug = await inStock();

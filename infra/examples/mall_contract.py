@@ -31,3 +31,9 @@ def call(channel, service, method, request=None, metadata=(), timeout=20):
         response_deserializer=message(f"{package}.{method}Response").FromString,
     )
     return make(message(f"{package}.{method}Request")(**(request or {})), metadata=metadata, timeout=timeout)
+
+
+def name_of(message, field):
+    """Name of an enum's value, as ORDER_STATE_PAID."""
+    descriptor = message.DESCRIPTOR.fields_by_name[field]
+    return descriptor.enum_type.values_by_number[getattr(message, field)].name
