@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ServiceName } from "@mall/kernel/topology";
+import { type AskWrangler, environmentArgument, verdictOn } from "./deploy-checks";
 import {
   bindingsOf,
+  deploymentOf,
   deployOrder,
   type EnvironmentName,
   environmentNames,
@@ -16,7 +18,8 @@ import { prepareWorkerAssets } from "./worker-assets";
 import { startWrangler } from "./wrangler";
 
 const usage = `Usage: npm run deploy -- --env <${environmentNames.join("|")}> [--dry-run] [--first]
-  --dry-run  builds and checks every Worker, uploads nothing
+DATABASE_URL is the owner's address of the environment's database, which must have had all migrations.
+  --dry-run  builds and checks every Worker, uploads nothing; says what it could not check
   --first    the environment does not exist yet: Workers that send events to later ones are deployed twice`;
 
 interface Options {
@@ -69,21 +72,29 @@ async function configOf({ name, bindings }: Step): Promise<{ path: string; remov
   return { path, remove: () => rm(join(root, path)) };
 }
 
+/** Runs wrangler to its end. */
+async function ran(args: readonly string[]) {
+  const child = startWrangler(args, process.env, { stderr: "pipe", detached: false });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { out, err, code };
+}
+
+const askWrangler: AskWrangler = async (args) => {
+  const { out, err, code } = await ran(args);
+  return { ok: code === 0, text: code === 0 ? out : err + out };
+};
+
 /** Deploys one Worker. Returns what it weighs; throws Error with wrangler's output when that failed or warned. */
 async function deploy(step: Step, { environment, dryRun }: Options, outdir: string): Promise<string> {
   const config = await configOf(step);
   try {
-    const args = ["deploy", "-c", config.path, `--env=${environment === "dev" ? "" : environment}`];
-    const child = startWrangler(
-      [...args, ...(dryRun ? ["--dry-run", "--outdir", join(outdir, step.name)] : [])],
-      process.env,
-      { stderr: "pipe", detached: false },
-    );
-    const [out, err, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
+    const args = ["deploy", "-c", config.path, environmentArgument(environment)];
+    const dry = dryRun ? ["--dry-run", "--outdir", join(outdir, step.name)] : [];
+    const { out, err, code } = await ran([...args, ...dry]);
     if (code !== 0 || /WARNING/.test(out + err))
       throw new Error(`${step.name} (exit ${code}):\n${out}${err}`);
     return /Total Upload: (.*)/.exec(out)?.[1] ?? "";
@@ -102,8 +113,23 @@ export function checkWeight(name: WorkerName, weight: string): void {
     throw new Error(`${name} weighs ${weight}; ${budgetKib(name)} KiB compressed are its budget`);
 }
 
-/** Deploys all Workers of an environment, one after the other; stops at the first that fails. */
+/** Throws Error with everything that stands against a deploy; prints what could not be looked at. */
+async function checkBefore({ environment, dryRun }: Options): Promise<void> {
+  const given = deploymentOf(environment);
+  const { problems, unchecked } = await verdictOn({
+    ...{ environment, given, dryRun, env: process.env, wrangler: askWrangler },
+  });
+  for (const sentence of unchecked) console.log(`not checked: ${sentence}`);
+  if (problems.length > 0) throw new Error(`Nothing was uploaded:\n  ${problems.join("\n  ")}`);
+  const sources = Bun.spawn(["bun", "infra/check.ts", "types", "generated files"], {
+    ...{ cwd: root, stdout: "inherit", stderr: "inherit" },
+  });
+  if ((await sources.exited) !== 0) throw new Error("Nothing was uploaded.");
+}
+
+/** Checks an environment, then deploys its Workers one after the other; stops at the first that fails. */
 async function deployAll(options: Options): Promise<void> {
+  await checkBefore(options);
   await prepareWorkerAssets();
   const outdir = await mkdtemp(join(tmpdir(), "mall-deploy-"));
   try {

@@ -16,7 +16,7 @@ export const workerNames: readonly WorkerName[] = [...serviceNames, "gateway"];
 export const environmentNames = Object.keys(deployment) as EnvironmentName[];
 
 /** What a deployment fills in by itself, in wrangler/deployment.json. */
-interface Deployment {
+export interface Deployment {
   /** Id of the Hyperdrive configuration of each service. */
   hyperdrive: Partial<Record<ServiceName, string>>;
   /** Variables of all Workers, on top of MALL_ENV. */
@@ -61,8 +61,32 @@ const scriptName = (name: WorkerName, environment: EnvironmentName): string =>
 /** What every service needs to publish on QStash and to know its deliveries. */
 const qstashSecrets = ["QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"];
 
+const stripeSecrets = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"];
+
 /** Who uses a Redis over REST, or can. */
 const usesRedis: readonly WorkerName[] = ["auth", "cart", "gateway"];
+
+/** Secrets that a Worker of an environment needs. dev has a key in the code; wrangler refuses to forget the others. */
+export function requiredSecrets(
+  name: WorkerName,
+  environment: EnvironmentName,
+  { vars }: Deployment,
+): string[] {
+  return [
+    ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
+    ...(vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
+    ...(vars.PAYMENT_PROVIDER === "stripe" && name === "payment" ? stripeSecrets : []),
+    ...(vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
+    ...(vars.UPSTASH_REDIS_REST_URL && usesRedis.includes(name) ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
+  ];
+}
+
+/** Services of an environment for which no Hyperdrive configuration is named. */
+export const missingHyperdrives = ({ hyperdrive }: Deployment): ServiceName[] =>
+  serviceNames.filter((name) => !hyperdrive[name]);
+
+/** What wrangler/deployment.json says of an environment. */
+export const deploymentOf = (environment: EnvironmentName): Deployment => deployment[environment];
 
 /** The keys that wrangler does not inherit from the top level. */
 function environmentOf(
@@ -76,13 +100,7 @@ function environmentOf(
     binding: other.toUpperCase(),
     service: scriptName(other, environment),
   }));
-  // dev has a key in the code; wrangler refuses to forget the others
-  const required = [
-    ...(environment === "dev" ? [] : ["MALL_MASTER_KEY"]),
-    ...(given.vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
-    ...(given.vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
-    ...(given.vars.UPSTASH_REDIS_REST_URL && usesRedis.includes(name) ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
-  ];
+  const required = requiredSecrets(name, environment, given);
   const secrets = required.length > 0 ? { secrets: { required } } : {};
   if (name === "gateway")
     return { ...own, ...secrets, services, ...(given.routes.length > 0 ? { routes: given.routes } : {}) };

@@ -59,6 +59,14 @@ async function makeTemplate() {
   return { server, name };
 }
 
+/** A database without any table. Drop it with `drop`. */
+export async function emptyDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+  const server = await serverUrl();
+  const name = `mall_test_${randomBytes(6).toString("hex")}`;
+  await admin(server, (sql) => sql.unsafe(`create database ${name}`));
+  return { url: withDatabase(server, name), drop: () => dropDatabase(server, name) };
+}
+
 /**
  * A migrated database of the suite's own, copied from a template, on the embedded PostgreSQL of the test process or
  * on DATABASE_URL. Drop it with `drop`.
