@@ -21,6 +21,8 @@ export interface Host {
   ports?: Readonly<Record<ServiceName, Ports>>;
   /** Where its mails go. */
   mails: MailSink;
+  /** Origin of the payment provider's simulator, where MALL_PAYMENTS=stripe started one. */
+  simulator?: string;
   /** The database it runs on; for what only an operator may do. */
   databaseUrl: string;
 }
@@ -68,7 +70,7 @@ async function untilReady(url: string, children: Child[], timeoutMs: number): Pr
 
 type Env = Record<string, string>;
 /** What a host is made of beside its mails. */
-type Started = { host: Omit<Host, "mails">; children: Child[] };
+type Started = { host: Omit<Host, "mails" | "simulator">; children: Child[] };
 
 /** A stand-in for QStash in a process of its own, as Upstash's is. */
 async function qstash(): Promise<{ env: Env; children: Child[] }> {
@@ -163,6 +165,22 @@ async function sharedStore(): Promise<{ env: Env; stop(): Promise<void> }> {
   return { ...redis, env: { ...redis.env, OFFER_CACHE_MS: "60000", CONFIG_STORE: "redis" } };
 }
 
+/** What takes the money: the fake provider, or Stripe's client before a simulator of Stripe. */
+export const paymentKind = process.env.MALL_PAYMENTS ?? "fake";
+
+/** The simulator, and orders that do not wait long for their payment. */
+async function payments(): Promise<{ url?: string; env: Env; stop(): Promise<void> }> {
+  if (paymentKind !== "stripe") return { env: {}, stop: async () => {} };
+  const [port] = (await freePorts(1)) as [number];
+  const url = `http://127.0.0.1:${port}`;
+  const child = spawn(["bun", "infra/payment-simulator/main.ts"], { PORT: String(port) });
+  const env = {
+    ...{ PAYMENT_PROVIDER: "stripe", STRIPE_API_BASE: url, UNPAID_ORDER_TTL_SECONDS: "3" },
+    ...{ STRIPE_SECRET_KEY: "sk_test_behaviour_suite", STRIPE_WEBHOOK_SECRET: "whsec_behaviour_suite" },
+  };
+  return { url, env, stop: child.stop };
+}
+
 async function start(): Promise<Host> {
   const database = await testDatabase();
   const mall = buildMall({ MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: database.url });
@@ -170,17 +188,21 @@ async function start(): Promise<Host> {
   await mall.close();
   const bus = await buses[busKind]();
   const store = await sharedStore();
+  const provider = await payments();
   const mails = mailSink();
-  const { host, children } = await kinds[hostKind](database.url, { ...bus.env, ...store.env, ...mails.env });
+  const { host, children } = await kinds[hostKind](database.url, {
+    ...{ ...bus.env, ...store.env, ...provider.env, ...mails.env },
+  });
   atEnd(async () => {
     await Promise.all(children.map((child) => child.stop()));
     await Promise.all(bus.children.map((child) => child.stop()));
     await store.stop();
+    await provider.stop();
     await mails.stop();
     await database.drop();
   });
   await untilReady(host.url, children, 90_000);
-  return { ...host, mails };
+  return { ...host, mails, simulator: provider.url };
 }
 
 let running: Promise<Host> | undefined;
