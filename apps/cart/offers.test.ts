@@ -111,6 +111,19 @@ for (const [name, env] of kinds) {
       expect(pricesOf(await shown(mall, held))).toEqual([900n]);
     });
 
+    test("of a cart that a checkout gave back are as they are now", async () => {
+      const catalogue = newCatalogue();
+      const mall = await instance(catalogue, env);
+      const held = await filled(mall, [mall.newId("var")]);
+      const checkoutId = mall.newId("chk");
+      const lock = mall.client(CartService, { service: "checkout", ...held.as });
+      await lock.lockCart({ cartId: held.cartId, checkoutId });
+      catalogue.isSold = false;
+      mall.clock.advance(0.001);
+      await lock.unlockCart({ cartId: held.cartId, checkoutId });
+      expect((await shown(mall, held)).items[0]!.issue).toBe(ItemIssue.UNAVAILABLE);
+    });
+
     test("are not kept when the event came while they were on their way", async () => {
       const catalogue = newCatalogue();
       const mall = await instance(catalogue, env);

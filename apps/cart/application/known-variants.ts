@@ -8,10 +8,16 @@ import type { Deps } from "../deps";
 /** The group of what is kept of the catalogue. */
 const group = "sold-variants";
 
-function variantOf(value: Json | undefined): SoldVariant | undefined {
+/** What is kept of a variant: when it was asked for, and what the answer was. */
+type Kept = [askedMs: number, sold: Json];
+
+function variantOf(value: Json | undefined, sinceMs: number): SoldVariant | undefined {
   if (value === undefined) return undefined;
   try {
-    return fromJson(SoldVariantSchema, value as Parameters<typeof fromJson>[1]);
+    const [askedMs, sold] = value as Kept;
+    return askedMs < sinceMs
+      ? undefined
+      : fromJson(SoldVariantSchema, sold as Parameters<typeof fromJson>[1]);
   } catch {
     // another version of the mall has written it
     return undefined;
@@ -19,25 +25,31 @@ function variantOf(value: Json | undefined): SoldVariant | undefined {
 }
 
 /**
- * Those of the variants that are sold, for what is shown: each at most `offersKeptMs` old, and none from before a product
- * event that has come. What nobody has asked for lately is asked for in one call. That something is not sold is not kept.
+ * Those of the variants that are sold, for what is shown: each at most `offersKeptMs` old, and none from before `since` or a
+ * product event that has come. What nobody has asked for lately is asked for in one call. That something is not sold is
+ * not kept.
  */
 export async function findSoldVariants(
-  deps: Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics">,
+  deps: Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics" | "clock">,
   ids: readonly Id<"var">[],
+  since: Date,
 ): Promise<SoldVariant[]> {
   const ask = async (variantIds: readonly Id<"var">[]) =>
     (await deps.rpc.product.batchGetVariants({ variantIds: [...variantIds] })).variants;
   if (deps.offersKeptMs === 0) return ask(ids);
   const { generation, values } = await deps.cache.read(group, ids);
-  const known = values.map(variantOf);
+  const known = values.map((value) => variantOf(value, since.getTime()));
   const hits = known.filter((one) => one !== undefined);
   const unknown = ids.filter((_, i) => known[i] === undefined);
   deps.metrics.count("mall_cache_reads_total", { cache: "offers", result: "hit" }, hits.length);
   deps.metrics.count("mall_cache_reads_total", { cache: "offers", result: "miss" }, unknown.length);
   if (unknown.length === 0) return hits;
+  const askedMs = deps.clock().getTime();
   const asked = await ask(unknown);
-  const entries = asked.map((sold) => [sold.variant!.id, toJson(SoldVariantSchema, sold)] as const);
+  const entries = asked.map((sold): [string, Kept] => [
+    sold.variant!.id,
+    [askedMs, toJson(SoldVariantSchema, sold)],
+  ]);
   deps.background(deps.cache.write(group, generation, new Map(entries), deps.offersKeptMs));
   return [...hits, ...asked];
 }

@@ -19,25 +19,30 @@ function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">,
   return [id as Id<"var">, offer];
 }
 
-type Catalogue = Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics">;
+type Catalogue = Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics" | "clock">;
 
 /**
- * What the catalogue asks for these variants: at most one call, and none for no variants. To be shown only: what a
+ * What the catalogue asks for these variants, not before `since`: at most one call, and none for no variants. To be shown only: what a
  * customer pays is worked out by checkout, which asks the catalogue itself.
  */
-export async function findOffers(deps: Catalogue, variantIds: readonly Id<"var">[]): Promise<Offers> {
+export async function findOffers(
+  deps: Catalogue,
+  variantIds: readonly Id<"var">[],
+  since: Date,
+): Promise<Offers> {
   if (variantIds.length === 0) return new Map();
-  return new Map((await findSoldVariants(deps, variantIds)).map(offerOf));
+  return new Map((await findSoldVariants(deps, variantIds, since)).map(offerOf));
 }
 
-/** A cart at current prices. */
-export async function showCart(
-  deps: Catalogue & Pick<Deps, "currency" | "clock">,
-  cart: Cart,
-): Promise<PricedCart> {
+/**
+ * A cart at current prices; none of them from before it last changed, so that whoever comes back from a checkout which
+ * found something sold out sees that here, too.
+ */
+export async function showCart(deps: Catalogue & Pick<Deps, "currency">, cart: Cart): Promise<PricedCart> {
   const offers = await findOffers(
     deps,
     cart.lines.map((line) => line.variantId),
+    cart.updatedAt,
   );
   return priceCart(cart, offers, deps.currency, deps.clock());
 }

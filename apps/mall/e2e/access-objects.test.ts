@@ -115,7 +115,8 @@ async function seen({ ids, owners }: World): Promise<string[]> {
   return Promise.all(
     reads.map(async ([path, options]) => {
       const { status, text } = await rest("GET", path, undefined, { token: options.token });
-      return `${status} ${text}`;
+      // units that others bought meanwhile
+      return `${status} ${text.replaceAll(/"available":\d+/g, "")}`;
     }),
   );
 }
