@@ -1,3 +1,6 @@
+import { limitsOf } from "@mall/gateway/admission";
+import { bindingNameOf } from "@mall/kernel/ratelimit/binding";
+import type { Limit } from "@mall/kernel/ratelimit/port";
 import {
   calls,
   type ServiceName,
@@ -88,6 +91,21 @@ export const missingHyperdrives = ({ hyperdrive }: Deployment): ServiceName[] =>
 /** What wrangler/deployment.json says of an environment. */
 export const deploymentOf = (environment: EnvironmentName): Deployment => deployment[environment];
 
+/** Requests of one client that a limit's binding lets in within the longest stretch that a binding can count over. */
+function bindingOf({ name, perSecond, burst }: Limit, namespace: number) {
+  const period = perSecond < 5 ? 60 : 10;
+  const simple = { limit: perSecond * period + burst, period };
+  // an id stands for one counter in the whole account
+  return { name: bindingNameOf(name), namespace_id: String(namespace), simple };
+}
+
+/** The rate-limit bindings of the gateway, which count for all its isolates where it has no Redis. */
+function rateLimitsOf(environment: EnvironmentName, { vars }: Deployment) {
+  const { ofClass, ...limits } = limitsOf(Number(vars.RATE_LIMIT_PER_ADDRESS) || 10);
+  const first = 7_134_000 + 100 * environmentNames.indexOf(environment);
+  return [...Object.values(limits), ...Object.values(ofClass)].map((limit, n) => bindingOf(limit, first + n));
+}
+
 /** The keys that wrangler does not inherit from the top level. */
 function environmentOf(
   name: WorkerName,
@@ -102,8 +120,10 @@ function environmentOf(
   }));
   const required = requiredSecrets(name, environment, given);
   const secrets = required.length > 0 ? { secrets: { required } } : {};
-  if (name === "gateway")
-    return { ...own, ...secrets, services, ...(given.routes.length > 0 ? { routes: given.routes } : {}) };
+  if (name === "gateway") {
+    const routes = given.routes.length > 0 ? { routes: given.routes } : {};
+    return { ...own, ...secrets, services, ratelimits: rateLimitsOf(environment, given), ...routes };
+  }
   return {
     ...own,
     ...secrets,
@@ -141,7 +161,8 @@ export function wranglerConfig(
     workers_dev: name === "gateway",
     preview_urls: false,
     observability: { enabled: true },
-    ...(name === "gateway" ? gatewayOnly : {}),
+    // a service talks to the database several times for each request, and to the gateway once
+    ...(name === "gateway" ? gatewayOnly : { placement: { mode: "smart" } }),
     ...environmentOf(name, top!, bindings, deployments[top!]),
     env: Object.fromEntries(
       others.map((environment) => [

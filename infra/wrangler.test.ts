@@ -108,6 +108,26 @@ describe("the Worker configurations", () => {
     expect(secretsOf("user")).toEqual({ required: ["MALL_MASTER_KEY"] });
   });
 
+  test("put services where their database is, and give the gateway a binding for each of its limits", async () => {
+    const ids = new Set<string>();
+    for (const name of workerNames) {
+      const config = (await fileOf(name)) as Config & { placement?: { mode: string } };
+      expect(config.placement).toEqual(name === "gateway" ? undefined : { mode: "smart" });
+      for (const environment of environmentNames) {
+        const { ratelimits } = sectionOf(config, environment) as {
+          ratelimits?: { name: string; namespace_id: string; simple: object }[];
+        };
+        const names = ratelimits?.map((limit) => limit.name);
+        const all = ["ADDRESS", "USER", "PROVIDER", "LOGIN", "CHECKOUT"].map((limit) => `LIMIT_${limit}`);
+        expect(names).toEqual(name === "gateway" ? all : undefined);
+        for (const limit of ratelimits ?? []) ids.add(limit.namespace_id);
+        const login = ratelimits?.find((limit) => limit.name === "LIMIT_LOGIN");
+        if (login) expect(login.simple).toEqual({ limit: 40, period: 60 });
+      }
+    }
+    expect(ids.size).toBe(5 * environmentNames.length);
+  });
+
   test("show only the gateway to the internet", async () => {
     for (const name of workerNames) {
       const config = await fileOf(name);

@@ -2,20 +2,26 @@ import { type Watch, watchedBreaker } from "@mall/kernel/breaker";
 import { upstashOf } from "@mall/kernel/cache/settings";
 import { guardedLimiter, limiterWaitMs } from "@mall/kernel/ratelimit/guarded";
 import { memoryLimiter } from "@mall/kernel/ratelimit/memory";
-import type { RateLimiter } from "@mall/kernel/ratelimit/port";
+import type { RateLimiter, SharedLimiter } from "@mall/kernel/ratelimit/port";
 import { upstashLimiter } from "@mall/kernel/ratelimit/upstash";
 import type { GatewayEnv } from "./env";
 
 /**
- * The limiter that the environment names: each instance by itself, or all together in Redis, and each by itself while
- * Redis is away. Throws Error naming what is not set.
+ * The limiter that the environment names: all instances together in Redis, else those that the host's own limiter
+ * counts together, else each by itself, as also while the other is away. Throws Error naming what is not set.
  */
-export function limiterOf(env: GatewayEnv, watch: Watch, isPipelined: boolean): RateLimiter {
+export function limiterOf(
+  env: GatewayEnv,
+  watch: Watch,
+  isPipelined: boolean,
+  ofHost?: SharedLimiter,
+): RateLimiter {
   const local = memoryLimiter();
   const redis = upstashOf(env);
-  if (!redis) return local;
+  const shared = redis ? upstashLimiter({ ...redis, timeoutMs: limiterWaitMs, isPipelined }) : ofHost;
+  if (!shared) return local;
   return guardedLimiter(
-    upstashLimiter({ ...redis, timeoutMs: limiterWaitMs, isPipelined }),
+    shared,
     local,
     watchedBreaker(watch, "rate limits", { failuresMax: 3, pauseMs: 2_000 }),
   );

@@ -7,6 +7,7 @@ import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { jsonLog } from "@mall/kernel/log";
 import { labelled, type Metrics, processMetrics } from "@mall/kernel/metrics";
+import type { SharedLimiter } from "@mall/kernel/ratelimit/port";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
 import { admission, limitsOf, noAdmission } from "./admission";
@@ -31,6 +32,8 @@ export interface GatewayResources {
   docsAsset(name: string): Promise<Response | undefined>;
   /** Whether a request may wait for what another one asked for, which Workers do not allow; true when not said. */
   mayJoin?: boolean;
+  /** Counts requests for more than this process, where the host has something that does. */
+  limiter?: SharedLimiter;
   /** Where the process counts. */
   metrics?: Metrics;
   /** What `/readyz` answers; without it the gateway is ready as soon as it listens. */
@@ -48,7 +51,7 @@ export interface Gateway {
 /** What all routes have in common, by the environment. */
 function edgeOf(
   env: GatewayEnv,
-  { registry: reached, mayJoin = true }: GatewayResources,
+  { registry: reached, mayJoin = true, limiter }: GatewayResources,
   watch: Watch,
 ): Edge {
   const clock = () => new Date();
@@ -58,7 +61,7 @@ function edgeOf(
   const registry = guardedDependencies(reached, watch);
   const admit = () =>
     admission({
-      limiter: limiterOf(env, watch, mayJoin),
+      limiter: limiterOf(env, watch, mayJoin, limiter),
       limits: limitsOf(perAddress),
       verifyAccessToken: accessTokenVerifier({
         fetchAuth: registry.fetch("auth"),

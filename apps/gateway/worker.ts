@@ -1,5 +1,6 @@
 import { type ExecutionContext, textsOf, type WorkerEnv } from "@mall/kernel/host/bindings";
 import { errorFields, jsonLog } from "@mall/kernel/log";
+import { bindingLimiter } from "@mall/kernel/ratelimit/binding";
 import { bindingsRegistry } from "@mall/kernel/registry/bindings";
 import { serviceNames } from "@mall/kernel/topology";
 import { createGateway } from "./service";
@@ -29,6 +30,7 @@ function gatewayOf(env: WorkerEnv): Gateway {
     registry: bindingsRegistry(env),
     docsAsset: (name) => asset(env.ASSETS as Assets, name),
     mayJoin: false,
+    limiter: bindingLimiter(env),
   });
   return gateway;
 }

@@ -1,6 +1,6 @@
 import type { Breaker } from "../breaker";
 import { within } from "../concurrency";
-import type { RateLimiter } from "./port";
+import type { RateLimiter, SharedLimiter } from "./port";
 
 /** Longest time that a request waits for a shared limiter. */
 export const limiterWaitMs = 50;
@@ -10,7 +10,7 @@ export const limiterWaitMs = 50;
  * what one instance alone has had too much of, and it decides when the shared one fails, hangs or is not asked because
  * it did so before.
  */
-export function guardedLimiter(shared: RateLimiter, local: RateLimiter, breaker: Breaker): RateLimiter {
+export function guardedLimiter(shared: SharedLimiter, local: RateLimiter, breaker: Breaker): RateLimiter {
   return {
     async take(limit, key) {
       const own = await local.take(limit, key);
@@ -18,7 +18,7 @@ export function guardedLimiter(shared: RateLimiter, local: RateLimiter, breaker:
       try {
         const verdict = await within(limiterWaitMs, "the rate limiter", shared.take(limit, key));
         breaker.succeeded();
-        return verdict;
+        return { ...verdict, remaining: verdict.remaining ?? own.remaining };
       } catch {
         breaker.failed();
         return own;

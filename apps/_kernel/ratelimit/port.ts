@@ -14,6 +14,11 @@ export interface Verdict {
   remaining: number;
 }
 
+/** A limiter that need not know how much of a limit is left; see `guardedLimiter`. */
+export interface SharedLimiter {
+  take(limit: Limit, key: string): Promise<Pick<Verdict, "isAllowed"> & Partial<Verdict>>;
+}
+
 /** Counts requests by limit and key. It sheds load: what it has counted may get lost. */
 export interface RateLimiter {
   /** Takes one token of the key's bucket, if there is one. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type BreakerState, breaker } from "../breaker";
+import { bindingLimiter } from "./binding";
 import { rateLimiterContract } from "./contract";
 import { guardedLimiter, limiterWaitMs } from "./guarded";
 import { memoryLimiter } from "./memory";
@@ -175,5 +176,55 @@ describe("a Redis over REST that is away", () => {
     } finally {
       await broken.stop(true);
     }
+  });
+});
+
+describe("rate-limit bindings", () => {
+  /** Bindings that count as workerd's do: so many of a key, and whether it was too many. */
+  function counting(most: number) {
+    const seen = new Map<string, number>();
+    const count = (name: string) => ({
+      async limit({ key }: { key: string }) {
+        const n = (seen.get(`${name} ${key}`) ?? 0) + 1;
+        seen.set(`${name} ${key}`, n);
+        return { success: n <= most };
+      },
+    });
+    return { LIMIT_TEST: count("test"), AUTH: count("no limit of ours") };
+  }
+
+  test("refuse what all isolates together let in too often, and each what is too much for itself alone", async () => {
+    const bindings = counting(5);
+    const closed = () => breaker({ failuresMax: 3, pauseMs: 1_000 });
+    const isolate = () =>
+      guardedLimiter(
+        bindingLimiter(bindings),
+        memoryLimiter(() => 0),
+        closed(),
+      );
+    const [one, two, three] = [isolate(), isolate(), isolate()];
+    const all = async (isolates: RateLimiter[], times: number) => {
+      const verdicts: boolean[] = [];
+      for (let n = 0; n < times; n++)
+        for (const each of isolates) verdicts.push((await each.take(limit, "a")).isAllowed);
+      return verdicts.filter(Boolean).length;
+    };
+    expect((await one.take(limit, "b")).remaining).toBe(2);
+    expect(await all([one, two, three], 3)).toBe(5);
+    expect(await all([isolate()], 10)).toBe(0);
+    expect((await bindingLimiter(bindings).take({ ...limit, name: "auth" }, "a")).isAllowed).toBe(true);
+  });
+
+  test("that fail leave each isolate its own limit", async () => {
+    const bindings = { LIMIT_TEST: { limit: () => Promise.reject(new Error("away")) } };
+    const states = breaker({ failuresMax: 3, pauseMs: 1_000 });
+    const guarded = guardedLimiter(
+      bindingLimiter(bindings),
+      memoryLimiter(() => 0),
+      states,
+    );
+    const verdicts = [];
+    for (let n = 0; n < 5; n++) verdicts.push((await guarded.take(limit, "a")).isAllowed);
+    expect(verdicts).toEqual([true, true, true, false, false]);
   });
 });
