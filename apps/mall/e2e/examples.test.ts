@@ -37,7 +37,7 @@ const isThere = (command: string) => Bun.spawnSync(["sh", "-c", command]).exitCo
 function example(name: string, needed: string, command: (mall: { url: string; grpc?: string }) => string[]) {
   test(`${name} buys (${hostKind})`, async () => {
     if (!isThere(needed))
-      return console.warn(`SKIPPED: not tried for want of what "${needed}" needs: ${name}`);
+      return console.warn(`SKIPPED: what "${needed}" asks for is not installed, not tried: ${name}`);
     const out = await printed(command(await host()));
     expect(out).toMatch(/^\d+ ORDER_STATE_PAID \d+ USD\n$/);
     expect(await booked(out.split(" ")[0]!)).toBe(out);
