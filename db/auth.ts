@@ -215,6 +215,20 @@ export const policyRevision = auth.table(
   (t) => [check("policy_revision_single", sql`${t.id} = 1`)],
 );
 
+/** Every change of the policy. */
+export const policyRevisions = auth.table("policy_revisions", {
+  revision: bigint("revision", { mode: "bigint" }).primaryKey(),
+  at: instant("at").notNull(),
+  /** Id of a user or key, or what kind of actor it was. */
+  author: text("author").notNull(),
+  /** What was done, and to which role, rule or user. */
+  action: text("action").notNull(),
+  subject: text("subject").notNull(),
+  /** Roles and rules since; null where they stayed as they were. */
+  roles: jsonb("roles"),
+  rules: jsonb("rules"),
+});
+
 /** Roles that operators defined. */
 export const roles = auth.table(
   "roles",

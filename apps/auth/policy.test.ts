@@ -8,13 +8,16 @@ import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { reasonOf } from "@mall/kernel/testing/refusal";
 import { revokeTokensOfUser } from "./db/revocations";
 import { bunPasswords } from "./password/bun";
-import { createAuthService } from "./service";
+import { type AuthCommands, createAuthCommands, createAuthService } from "./service";
 
 let mall: Harness;
+let history: AuthCommands;
 beforeAll(async () => {
-  mall = await harness("auth", (given) =>
-    createAuthService(given, bunPasswords({ memoryKib: 64, passes: 1 })),
-  );
+  const passwords = bunPasswords({ memoryKib: 64, passes: 1 });
+  mall = await harness("auth", (given) => {
+    history = createAuthCommands(given, passwords);
+    return createAuthService(given, passwords);
+  });
 });
 afterAll(() => mall.stop());
 
@@ -35,6 +38,65 @@ async function someone(...roles: string[]) {
 }
 
 describe("a change of the policy", () => {
+  test("is kept with its author, and roles and rules can be as they were then", async () => {
+    const admin = await someone("admin");
+    const password = "correct horse battery";
+    const again = await mall.client(AuthService).login({ email: `person-${people}@example.com`, password });
+    const signedIn = { headers: { authorization: `Bearer ${again.tokens!.accessToken}` } };
+    const permissions = ["stock.read"];
+    const rule = { name: "closed", effect: RuleEffect.DENY, pattern: "/v1/coupons" };
+    const shown = async () => {
+      const { roles, rules, revision } = (await commands().describePolicy({})).policy!;
+      return { revision, has: [...roles.map(({ name }) => name), ...rules.map(({ name }) => name)] };
+    };
+    const { revision: before } = await shown();
+    await mall.client(PolicyService).setRole({ name: "keeper", permissions }, signedIn);
+    await commands().setRule(rule);
+    const { id: blocked } = await someone();
+    await commands().blockUser({ userId: blocked });
+    const { revision: all, has } = await shown();
+    expect([all, has]).toEqual([before + 3n, ["keeper", "closed"]]);
+    await commands().deleteRole({ name: "keeper" });
+    await commands().setRule({ ...rule, pattern: "/v1/**" });
+    await history.rollbackPolicy(all);
+    const { policy } = await commands().describePolicy({});
+    expect(policy).toMatchObject({
+      revision: all + 3n,
+      roles: [{ name: "keeper", permissions }],
+      rules: [rule],
+    });
+    const known = { knownRevision: all };
+    expect((await gate().getPolicy(known)).policy).toMatchObject({ rules: [rule] });
+    expect((await commands().listBlockedUsers({})).userIds).toContain(blocked);
+    // what this version does not know any more stays away
+    await mall.db.sql`insert into auth.policy_revisions select -1, at, author, action, subject,
+      jsonb_set(roles, '{0,permissions}', '["stock.read", "gone.away"]'), rules
+      from auth.policy_revisions where revision = ${String(all - 1n)}`;
+    await history.rollbackPolicy(-1n);
+    expect((await commands().describePolicy({})).policy!.roles).toMatchObject([{ permissions }]);
+    await history.rollbackPolicy(0n);
+    expect((await shown()).has).toEqual([]);
+    expect(await reasonOf(history.rollbackPolicy(all + 99n))).toBe("REVISION_NOT_FOUND");
+    const kept = [];
+    for await (const { revision, action, subject, author } of history.listPolicyHistory())
+      if (revision > before) kept.push([revision - before, action, subject, author]);
+    expect(kept.toReversed().map(([, action, subject]) => [action, subject])).toEqual([
+      ["SetRole", "keeper"],
+      ["SetRule", "closed"],
+      ["BlockUser", blocked],
+      ["DeleteRole", "keeper"],
+      ["SetRule", "closed"],
+      ["RollbackPolicy", String(all)],
+      ["RollbackPolicy", "-1"],
+      ["RollbackPolicy", "0"],
+    ]);
+    expect(kept.at(-1)![3]).toBe(admin.id);
+    await commands().unblockUser({ userId: blocked });
+    const rights = await mall.db.sql`select privilege_type as right from information_schema.role_table_grants
+      where grantee = 'mall_auth' and table_name in ('policy_revisions', 'config_revisions')`;
+    expect(new Set(rights.map(({ right }) => right))).toEqual(new Set(["SELECT", "INSERT"]));
+  });
+
   test("is refused when it contradicts itself, and then changes nothing", async () => {
     const { revision } = (await commands().describePolicy({})).policy!;
     const bad = [

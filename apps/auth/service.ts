@@ -11,7 +11,9 @@ import { createAdmin } from "./application/create-admin";
 import { eraseAccount } from "./application/erase-account";
 import { findUser } from "./application/find-user";
 import { getPolicy } from "./application/get-policy";
+import { listPolicyHistory } from "./application/list-policy-history";
 import { listSigningKeys, type ShownKey } from "./application/list-signing-keys";
+import { rollbackPolicy } from "./application/rollback-policy";
 import { cleanSigningKeys, type Rotation, rotateSigningKeys } from "./application/rotate-signing-keys";
 import { resealSigningKeys, signingKeys } from "./application/signing-keys";
 import { verifyApiKey } from "./application/verify-api-key";
@@ -19,6 +21,7 @@ import { configStoreOf } from "./config/settings";
 import { cleanAttempts } from "./db/attempts";
 import { cleanResets } from "./db/passwords";
 import { clearAccounts, peopleOf } from "./db/people";
+import type { PolicyRevision } from "./db/policy-history";
 import { cleanRevocations } from "./db/revocations";
 import { cleanSessions } from "./db/sessions";
 import type { Deps } from "./deps";
@@ -119,6 +122,10 @@ export interface AuthCommands {
   findUser(email: string): Promise<Id<"usr"> | undefined>;
   rotateSigningKeys(): Promise<Rotation>;
   listSigningKeys(): Promise<ShownKey[]>;
+  /** Every change of the policy, newest first. */
+  listPolicyHistory(): AsyncIterable<PolicyRevision>;
+  /** Makes roles and rules what they were as of a change; rejects with REVISION_NOT_FOUND. */
+  rollbackPolicy(to: bigint): Promise<void>;
 }
 
 /** Commands that run in the process of the command line, whose events a running auth service publishes. */
@@ -129,5 +136,7 @@ export function createAuthCommands(resources: Resources, passwords: Passwords): 
     findUser: findUser(deps),
     rotateSigningKeys: rotateSigningKeys({ ...deps, sealKeys: kernel.seal("signing-keys") }),
     listSigningKeys: listSigningKeys(deps),
+    listPolicyHistory: listPolicyHistory(deps),
+    rollbackPolicy: rollbackPolicy(deps),
   };
 }

@@ -40,6 +40,7 @@ const usage = `usage: mall <command>
   policy role set <name> [permission …] | role delete <name>
   policy rule set <name> <deny|allow|open> <pattern> [role …] | rule delete <name>
   policy block <user> | unblock <user> | blocked
+  policy history | policy rollback <revision>   who changed what when; roles and rules as they were then
   data-keys seal              seal personal data that an older version stored in the clear
   data-keys rotate            wrap all data keys by the newest key of MALL_MASTER_KEY
   data-keys erase <id>        destroy what is personal about a user or an order of a guest, for good
@@ -88,7 +89,7 @@ async function deadLetters(mall: Mall, [verb, service, id]: string[]): Promise<n
 }
 
 async function policy(mall: Mall, args: string[]): Promise<number> {
-  const code = await policyCommand(mall, args, console.log);
+  const code = await policyCommand(mall, () => authCommands(mall), args, console.log);
   if (code === undefined) throw new UsageError(`unknown command: policy ${args.join(" ")}`);
   return code;
 }

@@ -1,10 +1,13 @@
+import type { AuthCommands } from "@mall/auth/service";
 import { contract } from "@mall/gateway/contract";
 import { PolicyService, RuleEffect } from "@mall/gen/mall/auth/v1/policy_pb";
 import { matchesPattern } from "@mall/kernel/policy/pattern";
 import { operationNames } from "@mall/kernel/policy/policy";
 import { policyOf } from "@mall/kernel/rpc/policy";
 import type { Mall } from "./mall";
+import { UsageError } from "./usage";
 
+type Commands = Pick<AuthCommands, "listPolicyHistory" | "rollbackPolicy">;
 type Print = (line: string) => void;
 
 const methods = contract.flatMap((service) => service.methods);
@@ -67,6 +70,19 @@ async function listBlocked(mall: Mall, print: Print): Promise<number> {
   return 0;
 }
 
+async function history(commands: Commands, print: Print): Promise<number> {
+  for await (const { revision, at, author, action, subject } of commands.listPolicyHistory())
+    print(`${revision}  ${at.toISOString()}  ${author}  ${action} ${subject}`);
+  return 0;
+}
+
+async function rollback(commands: Commands, text: string, print: Print): Promise<number> {
+  if (!/^[0-9]{1,15}$/.test(text)) throw new UsageError("policy rollback needs a revision");
+  await commands.rollbackPolicy(BigInt(text));
+  print(`roles and rules as of revision ${text}; who is blocked stays`);
+  return 0;
+}
+
 function listPermissions(print: Print): number {
   for (const [permission, names] of permissions()) print(`${permission}: ${names.join(" ")}`);
   return 0;
@@ -109,8 +125,15 @@ const commands: readonly Command[] = [
   change("unblock", (mall, userId) => policyOfMall(mall).unblockUser({ userId }), "unblocked"),
 ];
 
-/** Runs a command about the policy. Returns the exit code; undefined when there is no such command. */
-export async function policyCommand(mall: Mall, args: string[], print: Print): Promise<number | undefined> {
+/** Runs a command about the policy, its history by `commands` of auth. Returns the exit code; undefined when there is no such command. */
+export async function policyCommand(
+  mall: Mall,
+  commandsOf: () => Commands,
+  args: string[],
+  print: Print,
+): Promise<number | undefined> {
+  if (args[0] === "history") return history(commandsOf(), print);
+  if (args[0] === "rollback") return rollback(commandsOf(), args[1] ?? "", print);
   const text = `${args.join(" ")} `;
   const command = commands.find(({ words }) => text.startsWith(`${words} `));
   const rest = args.slice(command?.words.split(" ").length);

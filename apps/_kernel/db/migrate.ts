@@ -12,6 +12,7 @@ const auditLog = ["audit_events", "audit_seals", "audit_heads"];
 
 /** Tables, beside the audit log, that their service may only read and append to. */
 const appendOnly: Partial<Record<ServiceName, readonly string[]>> = {
+  auth: ["config_revisions", "policy_revisions"],
   product: ["stock_movements"],
   order: ["order_events"],
 };

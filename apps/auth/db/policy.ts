@@ -25,12 +25,40 @@ export const findRevision = async (session: Session): Promise<bigint> =>
 
 type Everything = Omit<Policy, "revision"> & { revision: string; blocked: string[] };
 
+const allRoles =
+  sql.raw(`(select coalesce(json_agg(json_build_object('name', name, 'description', description,
+  'permissions', permissions) order by name), '[]') from auth.roles)`);
+const allRules =
+  sql.raw(`(select coalesce(json_agg(json_build_object('name', name, 'effect', effect, 'pattern', pattern,
+  'roles', roles) order by name), '[]') from auth.access_rules)`);
+
+const insertRevision = sqlStatement<
+  { at: Date; author: string; action: string; subject: string; keeps: boolean },
+  object
+>(
+  (p) => sql`insert into auth.policy_revisions (revision, at, author, action, subject, roles, rules)
+    select revision, ${p.at}::timestamptz, ${p.author}::text, ${p.action}::text, ${p.subject}::text,
+      case when ${p.keeps}::boolean then ${allRoles}::jsonb end,
+      case when ${p.keeps}::boolean then ${allRules}::jsonb end
+    from auth.policy_revision`,
+);
+
+/** Who changed what of the policy, when. */
+export interface PolicyChange {
+  at: Date;
+  author: string;
+  action: string;
+  subject: string;
+}
+
+/** Ends a change of the policy: keeps what it did and, where roles or rules may have changed, how they are since. */
+export async function endChange(tx: Tx, change: PolicyChange, keeps: boolean): Promise<void> {
+  await insertRevision(tx, { ...change, keeps });
+}
+
 const readAll = sqlStatement<object, Everything>(
   () => sql`select coalesce((select revision from auth.policy_revision), 0) as revision,
-    (select coalesce(json_agg(json_build_object('name', name, 'description', description,
-      'permissions', permissions) order by name), '[]') from auth.roles) as roles,
-    (select coalesce(json_agg(json_build_object('name', name, 'effect', effect, 'pattern', pattern, 'roles', roles)
-      order by name), '[]') from auth.access_rules) as rules,
+    ${allRoles} as roles, ${allRules} as rules,
     (select coalesce(json_agg(user_id), '[]') from auth.blocked_users) as blocked`,
 );
 

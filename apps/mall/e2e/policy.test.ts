@@ -169,6 +169,16 @@ describe(`the policy of the operators (${hostKind})`, () => {
     expect((await mall("policy", "role", "delete", role)).exitCode).toBe(0);
     expect((await mall("policy", "role", "delete", role)).exitCode).toBe(1);
     expect((await mall("policy", "frobnicate")).exitCode).toBe(2);
+    const changes = (await mall("policy", "history")).text.trim().split("\n");
+    expect(changes[0]).toMatch(new RegExp(`^\\d+  \\S+Z  \\S+  DeleteRole ${role}$`));
+    const open = changes.find((line) => line.endsWith(`SetRole ${role}`))!;
+    expect((await mall("policy", "rollback", "x")).exitCode).toBe(2);
+    const before = (await mall("policy", "show")).text;
+    expect((await mall("policy", "rollback", open.split(" ")[0]!)).exitCode).toBe(0);
+    expect(await untilAnswers(stock(user), 200)).toBeLessThan(actsWithinMs);
+    expect((await mall("policy", "role", "delete", role)).exitCode).toBe(0);
+    const namesOf = (text: string) => text.replace(/revision.*/s, "");
+    expect(namesOf((await mall("policy", "show")).text)).toBe(namesOf(before));
     expect(await untilAnswers(stock(user), 403)).toBeLessThan(actsWithinMs);
   });
 });
