@@ -83,7 +83,10 @@ export function buildMall(env: EnvSource): Mall {
     },
     client: (desc) => clientOf(desc, registry, tokens, clock),
     close: async () => {
-      await Promise.all([...resources.values()].map((own) => own.close()));
+      const all = [...resources.values()];
+      // what one service still does may need another one
+      await Promise.all(all.map((own) => own.settle()));
+      await Promise.all(all.map((own) => own.close()));
     },
   };
 }

@@ -36,7 +36,9 @@ export function hostBus(env: EnvSource): EventBus | undefined {
 
 /** What a process runs a service on, and how that ends. */
 export interface BunResources extends Resources {
-  /** Waits up to 10 s for what goes on after answers, then closes the bus and the connections. */
+  /** Waits up to 10 s for what goes on after answers. */
+  settle(): Promise<void>;
+  /** Settles, then closes the bus and the connections. */
   close(): Promise<void>;
 }
 
@@ -56,6 +58,7 @@ export function bunResources(
   const drain = async () => {
     while (going.size > 0) await Promise.allSettled(going);
   };
+  const settle = () => within(10_000, "background work", drain()).catch(() => {});
   return {
     env,
     db,
@@ -68,8 +71,9 @@ export function bunResources(
       const end = () => going.delete(work);
       work.then(end, end);
     },
+    settle,
     async close() {
-      await within(10_000, "background work", drain()).catch(() => {});
+      await settle();
       await bus?.close?.();
       await db.close();
     },

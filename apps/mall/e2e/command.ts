@@ -8,7 +8,7 @@ const root = new URL("../../..", import.meta.url).pathname;
 /** Runs the command line on the database of the mall under test. */
 export async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
   const { databaseUrl } = await host();
-  const env = { ...process.env, MALL_ENV: "test", LOG_LEVEL: "error", DATABASE_URL: databaseUrl };
+  const env = { ...process.env, MALL_ENV: "test", LOG_LEVEL: "warn", DATABASE_URL: databaseUrl };
   const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
     cwd: root,
     env,
