@@ -3,6 +3,7 @@ import { AuthService } from "@mall/gen/mall/auth/v1/auth_pb";
 import { ConfigService } from "@mall/gen/mall/auth/v1/config_pb";
 import { PolicyService } from "@mall/gen/mall/auth/v1/policy_pb";
 import { breaker } from "@mall/kernel/breaker";
+import { openDb } from "@mall/kernel/db/client";
 import { processMetrics } from "@mall/kernel/metrics";
 import { type Harness, harness } from "@mall/kernel/testing/harness";
 import { startTestRedisRest } from "@mall/kernel/testing/redis-rest";
@@ -25,7 +26,11 @@ beforeAll(async () => {
 });
 afterAll(() => mall.stop());
 
-const empty = () => mall.db.sql`delete from auth.config_revisions`;
+async function empty(): Promise<void> {
+  const owner = openDb({ url: mall.ownerUrl, max: 1 });
+  await owner.sql`delete from auth.config_revisions`;
+  await owner.close();
+}
 const commands = () => mall.client(ConfigService, { service: "mall" });
 const gate = () => mall.client(PolicyService, { service: "product" });
 const valueIn = async (key: string) =>

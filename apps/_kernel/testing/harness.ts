@@ -41,6 +41,8 @@ export interface As {
 export interface Harness {
   app: MallApp;
   db: Db;
+  /** The same database as its owner, who may do what the service's role may not. */
+  ownerUrl: string;
   clock: ReturnType<typeof testClock>;
   newId: ReturnType<typeof idGenerator>;
   /** A client of the service through its gate and interceptors. */
@@ -120,6 +122,7 @@ export async function harness(
   return {
     app,
     db,
+    ownerUrl: database.url,
     clock,
     newId: idGenerator(clock),
     headers,
