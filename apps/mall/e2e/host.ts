@@ -54,18 +54,19 @@ export function spawn(command: string[], env: Record<string, string>) {
 
 type Child = ReturnType<typeof spawn>;
 
-async function untilReady(url: string, children: Child[], timeoutMs: number): Promise<void> {
+/** Waits until there is a good answer at an address. */
+async function untilReady(address: string, children: Child[], timeoutMs: number): Promise<void> {
   let exited = false;
   for (const child of children) child.exited.then(() => (exited = true));
   for (const until = Date.now() + timeoutMs; Date.now() < until; await Bun.sleep(50)) {
     if (exited) throw new Error("a process of the mall ended before it was ready");
-    const ok = await fetch(`${url}/v1/products?pageSize=1`).then(
+    const ok = await fetch(address).then(
       (response) => response.ok,
       () => false,
     );
     if (ok) return;
   }
-  throw new Error(`the mall at ${url} was not ready within ${timeoutMs} ms`);
+  throw new Error(`${address} was not ready within ${timeoutMs} ms`);
 }
 
 type Env = Record<string, string>;
@@ -201,7 +202,10 @@ async function start(): Promise<Host> {
     await mails.stop();
     await database.drop();
   });
-  await untilReady(host.url, children, 90_000);
+  // a purchase needs services that no page needs, and is refused at once while they are away
+  const probes = Object.values(host.ports ?? {}).map(({ port }) => `http://127.0.0.1:${port}/readyz`);
+  for (const address of [...probes, `${host.url}/v1/products?pageSize=1`])
+    await untilReady(address, children, 90_000);
   return { ...host, mails, simulator: provider.url };
 }
 
