@@ -34,6 +34,8 @@ export interface Rule {
   readonly fired: number;
   /** Calls that wait now, with callers that still wait for them. */
   readonly parked: number;
+  /** Takes no more calls; those that are parked wait on. */
+  close(): void;
   /** Lets the parked calls go on. */
   release(verdict: Verdict): void;
   /** Ends the rule; what is parked is lost. */
@@ -54,6 +56,7 @@ export function ruleOf(options: RuleOptions, end: (rule: ActiveRule) => void): A
   const rpcs = new Set(typeof options.rpc === "string" ? [options.rpc] : options.rpc);
   const waiting = new Set<{ isAttended: () => boolean; go: (verdict: Verdict) => void }>();
   let fired = 0;
+  let isClosed = false;
   const rule: ActiveRule = {
     options,
     get fired() {
@@ -63,12 +66,14 @@ export function ruleOf(options: RuleOptions, end: (rule: ActiveRule) => void): A
       return [...waiting].filter(({ isAttended }) => isAttended()).length;
     },
     fits: (call) =>
+      !isClosed &&
       rpcs.has(call.rpc) &&
       fired < (options.times ?? Number.POSITIVE_INFINITY) &&
       (options.subject === undefined || options.subject === call.subject) &&
       (options.fits?.(call) ?? true),
     take: () => void fired++,
     park: (isAttended) => new Promise((go) => waiting.add({ isAttended, go })),
+    close: () => void (isClosed = true),
     release(verdict) {
       for (const { go } of waiting) go(verdict);
       waiting.clear();

@@ -71,6 +71,17 @@ describe("a call", () => {
     expect(seen).toEqual(["late"]);
   });
 
+  test("that is parked stays so when its rule takes no more calls, which pass", async () => {
+    const rule = tap.rule({ rpc: "CreateOrder", at: "before", does: "park" });
+    const answer = call("parked");
+    await until(() => rule.parked === 1);
+    rule.close();
+    expect(await call("beside")).toBe("1");
+    expect([rule.parked, seen]).toEqual([1, ["beside"]]);
+    rule.release("deliver");
+    expect(await answer).toBe("2");
+  });
+
   test("is known by the cart of its purchase, whatever id it carries", async () => {
     tap.learn();
     await call(`${cart} ${checkout}`);

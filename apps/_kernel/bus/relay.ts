@@ -6,7 +6,7 @@ import type { EventBus, Failure } from "./port";
 import { attemptsMax, awayDelayMs, refusedDelayMs } from "./timing";
 
 /** Longer than one batch can take; an event that a crash left taken goes out again after it. */
-const leaseSeconds = 20;
+const leaseSeconds = 15;
 
 /** Runs of one process for the same consumers at once; what comes beyond is done by those. */
 const runsMax = 4;

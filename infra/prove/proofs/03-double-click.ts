@@ -158,6 +158,7 @@ async function killed(
   const clicking = customers.map((each) => Promise.all(times(5, () => click(each))));
   for (const until = Date.now() + 4_000; rules.some(({ parked }) => parked === 0) && Date.now() < until; )
     await Bun.sleep(10);
+  for (const rule of rules) rule.close();
   const kills = rules.filter(({ parked }) => parked > 0).length;
   await Promise.all([cluster.kill("checkout"), cluster.kill("gateway")]);
   for (const rule of rules) rule.release("deliver");
