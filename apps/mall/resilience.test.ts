@@ -272,6 +272,19 @@ describe("without", () => {
   }
 });
 
+test("while the database hangs, who reads what is public has 504 when the time is over", async () => {
+  gateway = createGateway({ env, registry, metrics, docsAsset: async () => undefined });
+  address = "203.0.113.200";
+  wayToDatabase.hang();
+  try {
+    const inTime = { "connect-timeout-ms": "700" };
+    const read = await ask("GET", "/v1/products?q=never-seen", undefined, inTime);
+    expect([read.status, read.body]).toMatchObject([504, { reason: "DEADLINE_EXCEEDED" }]);
+  } finally {
+    await wayToDatabase.restore();
+  }
+});
+
 /** What is on hold, and for how many checkouts the mall has not made up its mind. */
 async function open(): Promise<{ holds: number; checkouts: number }> {
   const [row] = await superuser.sql.unsafe<{ holds: number; checkouts: number }[]>(

@@ -109,6 +109,15 @@ function classify(thrown: unknown, method: DescMethod, log: Log): ConnectError {
   );
 }
 
+/** Why a request that was aborted has no answer: its time was over, or its caller has gone. */
+function endOf(signal: AbortSignal): ConnectError {
+  const reason = getAbortSignalReason(signal);
+  const isTimeout = reason instanceof Error && reason.name === "TimeoutError";
+  // Connect takes the one for the other
+  if (isTimeout) return new ConnectError("the operation timed out", Code.DeadlineExceeded);
+  return ConnectError.from(reason, Code.Canceled);
+}
+
 const contextual =
   (log: Log): Interceptor =>
   (next) =>
@@ -122,7 +131,7 @@ const contextual =
         return response;
       } catch (error) {
         // what was cancelled is no error of its own
-        if (signal.aborted) throw ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
+        if (signal.aborted) throw endOf(signal);
         throw classify(error, method, log);
       }
     });
@@ -197,7 +206,7 @@ export function createRpcServer(deps: RpcServerDeps): RpcServer {
 /** Ends a call at its deadline; Connect leaves a method that ignores its signal running. */
 function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => reject(ConnectError.from(getAbortSignalReason(signal), Code.Canceled));
+    const onAbort = () => reject(endOf(signal));
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
