@@ -104,7 +104,7 @@ async function deploy(step: Step, { environment, dryRun }: Options, outdir: stri
 }
 
 /** KiB that a Worker may weigh when it is compressed: what it weighs it costs at each cold start. */
-const budgetKib = (name: WorkerName): number => (name === "gateway" ? 130 : 300);
+const budgetKib = (name: WorkerName): number => (name === "gateway" ? 100 : 300);
 
 /** Fails when wrangler's line says more than the budget, or nothing. */
 export function checkWeight(name: WorkerName, weight: string): void {

@@ -158,6 +158,9 @@ export function wranglerConfig(
     compatibility_date: "2026-11-01",
     compatibility_flags: ["nodejs_compat"],
     minify: true,
+    // a name for each function is a tenth of what a Worker weighs; traces have them from the source maps
+    keep_names: false,
+    upload_source_maps: true,
     workers_dev: name === "gateway",
     preview_urls: false,
     observability: { enabled: true },

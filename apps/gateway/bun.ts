@@ -1,4 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
+import { upstashRedis } from "@mall/kernel/redis/upstash";
 import { grpcProxy } from "./grpc";
 import { createGateway, type Gateway, type GatewayResources } from "./service";
 
@@ -8,8 +9,8 @@ export interface BunGateway extends Gateway {
   grpcRoutes(router: ConnectRouter): void;
 }
 
-/** The gateway with gRPC, which takes the descriptors of every message. */
+/** The gateway with gRPC, which takes the descriptors of every message, and with what counts many requests at once. */
 export function createBunGateway(resources: GatewayResources): BunGateway {
-  const gateway = createGateway(resources);
+  const gateway = createGateway({ scriptsIn: (redis) => upstashRedis(redis, true), ...resources });
   return { ...gateway, grpcRoutes: grpcProxy(gateway.edge) };
 }

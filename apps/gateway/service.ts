@@ -7,7 +7,6 @@ import { accessTokenVerifier } from "@mall/kernel/identity/access-token";
 import { serviceTokens } from "@mall/kernel/identity/service-token";
 import { jsonLog } from "@mall/kernel/log";
 import { labelled, type Metrics, processMetrics } from "@mall/kernel/metrics";
-import type { SharedLimiter } from "@mall/kernel/ratelimit/port";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
 import { admission, limitsOf, noAdmission } from "./admission";
@@ -18,22 +17,20 @@ import { guardedDependencies } from "./dependencies";
 import { type Connection, type Edge, limited } from "./edge";
 import { type GatewayEnv, gatewayEnv } from "./env";
 import { introductions } from "./introduce";
-import { limiterOf } from "./limiter";
+import { type HostLimits, limiterOf } from "./limiter";
 import { problemPage } from "./problems";
 import { providerRoutes } from "./provider-routes";
 import { type Background, publicReads } from "./public-reads";
 import { sizedHead } from "./request-limits";
 import { rpcRoutes } from "./rpc-routes";
 
-export interface GatewayResources {
+export interface GatewayResources extends HostLimits {
   env: EnvSource;
   registry: Registry;
   /** A file of the documentation: of its page, or openapi.json. */
   docsAsset(name: string): Promise<Response | undefined>;
   /** Whether a request may wait for what another one asked for, which Workers do not allow; true when not said. */
   mayJoin?: boolean;
-  /** Counts requests for more than this process, where the host has something that does. */
-  limiter?: SharedLimiter;
   /** Where the process counts. */
   metrics?: Metrics;
   /** What `/readyz` answers; without it the gateway is ready as soon as it listens. */
@@ -51,7 +48,7 @@ export interface Gateway {
 /** What all routes have in common, by the environment. */
 function edgeOf(
   env: GatewayEnv,
-  { registry: reached, mayJoin = true, limiter }: GatewayResources,
+  { registry: reached, mayJoin = true, ...limits }: GatewayResources,
   watch: Watch,
 ): Edge {
   const clock = () => new Date();
@@ -61,7 +58,7 @@ function edgeOf(
   const registry = guardedDependencies(reached, watch);
   const admit = () =>
     admission({
-      limiter: limiterOf(env, watch, mayJoin, limiter),
+      limiter: limiterOf(env, watch, limits),
       limits: limitsOf(perAddress),
       verifyAccessToken: accessTokenVerifier({
         fetchAuth: registry.fetch("auth"),

@@ -73,7 +73,9 @@ export function ruleOf(options: RuleOptions, end: (rule: ActiveRule) => void): A
       (options.fits?.(call) ?? true),
     take: () => void fired++,
     park: (isAttended) => new Promise((go) => waiting.add({ isAttended, go })),
-    close: () => void (isClosed = true),
+    close() {
+      isClosed = true;
+    },
     release(verdict) {
       for (const { go } of waiting) go(verdict);
       waiting.clear();

@@ -7,7 +7,9 @@ import { rateLimiterContract } from "@mall/kernel/ratelimit/contract";
 import { guardedLimiter, limiterWaitMs } from "@mall/kernel/ratelimit/guarded";
 import { memoryLimiter } from "@mall/kernel/ratelimit/memory";
 import type { RateLimiter } from "@mall/kernel/ratelimit/port";
-import { upstashLimiter } from "@mall/kernel/ratelimit/upstash";
+import { scriptsBy, upstashLimiter } from "@mall/kernel/ratelimit/upstash";
+import { redisCommand } from "@mall/kernel/redis/command";
+import { upstashRedis } from "@mall/kernel/redis/upstash";
 import { startRedis, type TestRedis } from "@mall/kernel/testing/redis";
 import { Redis } from "@upstash/redis";
 import { limits, startRedisRest } from "./server";
@@ -24,13 +26,17 @@ describe.skipIf(!isThere)("Redis over REST", () => {
   let rest: ReturnType<typeof startRedisRest>;
   let client: Redis;
   let limiter: RateLimiter;
-  const limiterOf = (timeoutMs: number, isPipelined = true) =>
-    upstashLimiter({ url: rest.url, token, timeoutMs, isPipelined });
+  let alone: RateLimiter;
+  const limiterOf = (timeoutMs: number, isJoined = true) => {
+    const address = { url: rest.url, token, timeoutMs };
+    return upstashLimiter(isJoined ? upstashRedis(address, true) : scriptsBy(redisCommand(address)));
+  };
   beforeAll(async () => {
     redis = (await startRedis())!;
     rest = startRedisRest({ redisUrl: redis.url, token });
     client = new Redis({ url: rest.url, token, retry: false, enableTelemetry: false });
     limiter = limiterOf(5_000);
+    alone = limiterOf(5_000, false);
   });
   afterAll(async () => {
     await rest.stop();
@@ -160,13 +166,14 @@ describe.skipIf(!isThere)("Redis over REST", () => {
   });
 
   rateLimiterContract("Upstash Redis", () => limiter);
+  rateLimiterContract("Upstash Redis, a request for each", () => alone);
 
   cacheContract("Upstash Redis", () => upstashCache({ url: rest.url, token, timeoutMs: 5_000 }));
 
   describe("rate limits in Redis", () => {
     const limit = { name: "shared", perSecond: 0.001, burst: 6 };
 
-    test("are one for all instances, pipelined or not, and keys go by themselves", async () => {
+    test("are one for all instances, whichever way they ask, and keys go by themselves", async () => {
       const instances = [limiterOf(5_000), limiterOf(5_000, false), limiterOf(5_000)];
       const taken = await Promise.all(
         Array.from({ length: 30 }, (_, i) => instances[i % 3]!.take(limit, "all")),

@@ -1,12 +1,8 @@
-import { Redis } from "@upstash/redis/cloudflare";
+import type { RedisAddress } from "../redis/address";
+import { upstashRedis } from "../redis/upstash";
 import type { Cache, Json } from "./port";
 
-export interface UpstashCacheOptions {
-  /** Address of the Redis's REST interface. */
-  url: string;
-  token: string;
-  /** Milliseconds one request to it may take. */
-  timeoutMs: number;
+export interface UpstashCacheOptions extends RedisAddress {
   /** Beginning of all keys. */
   prefix?: string;
 }
@@ -33,12 +29,8 @@ function keptIn(text: string | null | undefined, generation: string): Json | und
  * `[generation, value]`. Each method is one request of one pipeline. Rejects when Redis does not answer in time: use it
  * through `guardedCache`.
  */
-export function upstashCache({ url, token, timeoutMs, prefix = "mall:cache" }: UpstashCacheOptions): Cache {
-  const redis = new Redis({
-    ...{ url, token, retry: { retries: 0 }, signal: () => AbortSignal.timeout(timeoutMs) },
-    ...{ enableAutoPipelining: false, enableTelemetry: false, readYourWrites: false },
-    automaticDeserialization: false,
-  });
+export function upstashCache({ prefix = "mall:cache", ...address }: UpstashCacheOptions): Cache {
+  const redis = upstashRedis(address);
   const head = (group: string) => `${prefix}:${group}`;
   return {
     async read(group, keys) {

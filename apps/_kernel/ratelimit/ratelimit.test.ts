@@ -1,11 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { type BreakerState, breaker } from "../breaker";
+import type { RedisAddress } from "../redis/address";
+import { redisCommand } from "../redis/command";
+import { upstashRedis } from "../redis/upstash";
 import { bindingLimiter } from "./binding";
 import { rateLimiterContract } from "./contract";
 import { guardedLimiter, limiterWaitMs } from "./guarded";
 import { memoryLimiter } from "./memory";
 import type { RateLimiter } from "./port";
-import { upstashLimiter } from "./upstash";
+import { type Scripts, scriptsBy, upstashLimiter } from "./upstash";
 
 const memory = memoryLimiter();
 rateLimiterContract("memory", () => memory);
@@ -131,10 +134,13 @@ describe("a guarded limiter", () => {
   });
 });
 
-describe("a Redis over REST that is away", () => {
+describe.each([
+  ["by single commands", (redis: RedisAddress): Scripts => scriptsBy(redisCommand(redis))],
+  ["by Upstash's client", (redis: RedisAddress): Scripts => upstashRedis(redis, true)],
+])("a Redis over REST, %s, that is away", (_, scriptsIn) => {
   /** A limiter on this address as instances use it, and what ten requests of a burst of three are told. */
   async function tenAt(url: string) {
-    const shared = upstashLimiter({ url, token: "t", timeoutMs: limiterWaitMs, isPipelined: true });
+    const shared = upstashLimiter(scriptsIn({ url, token: "t", timeoutMs: limiterWaitMs }));
     const limiter = guardedLimiter(shared, memoryLimiter(), breaker({ failuresMax: 3, pauseMs: 60_000 }));
     const startedMs = performance.now();
     const allowed: boolean[] = [];

@@ -1,18 +1,17 @@
 import { Ratelimit } from "@upstash/ratelimit";
-import { Redis } from "@upstash/redis/cloudflare";
+import type { Redis } from "@upstash/redis/cloudflare";
+import type { Command } from "../redis/command";
 import type { Limit, RateLimiter } from "./port";
 
-export interface UpstashLimiterOptions {
-  /** Address of the Redis's REST interface. */
-  url: string;
-  token: string;
-  /** Milliseconds one request to it may take. */
-  timeoutMs: number;
-  /** Whether what several requests ask at the same time goes out together, which Workers do not allow. */
-  isPipelined: boolean;
-  /** Beginning of all keys. */
-  prefix?: string;
-}
+/** What the limiter asks of Redis. */
+export type Scripts = Pick<Redis, "eval" | "evalsha">;
+
+/** Scripts by single commands. */
+export const scriptsBy = (command: Command): Scripts => {
+  const by = (verb: "EVAL" | "EVALSHA") => (script: string, keys: string[], args: unknown[]) =>
+    command<never>(verb, script, keys.length, ...keys, ...args.map(String));
+  return { eval: by("EVAL"), evalsha: by("EVALSHA") };
+};
 
 /** A bucket's refill in whole tokens, which is all that @upstash/ratelimit has: the smallest step that is exact. */
 function refillOf({ perSecond }: Limit): { tokens: number; everyMs: number } {
@@ -23,15 +22,12 @@ function refillOf({ perSecond }: Limit): { tokens: number; everyMs: number } {
 
 /**
  * Buckets that all instances share, in Upstash Redis or a Redis behind the same REST protocol. A key is
- * `<prefix>:<limit>:<key>` and goes when its bucket is full again. Rejects when Redis does not answer in time: use it
+ * `mall:rate:<limit>:<key>` and goes when its bucket is full again. Rejects when Redis does not answer in time: use it
  * through `guardedLimiter`.
  */
-export function upstashLimiter(options: UpstashLimiterOptions): RateLimiter {
-  const { url, token, timeoutMs, isPipelined, prefix = "mall:rate" } = options;
-  const redis = new Redis({
-    ...{ url, token, retry: { retries: 0 }, signal: () => AbortSignal.timeout(timeoutMs) },
-    ...{ enableAutoPipelining: isPipelined, enableTelemetry: false, readYourWrites: false },
-  });
+export function upstashLimiter(scripts: Scripts): RateLimiter {
+  // its type asks for more than it uses without dynamic limits
+  const redis = scripts as Redis;
   const limiters = new Map<string, Ratelimit>();
   const limiterOf = (limit: Limit): Ratelimit => {
     const id = `${limit.name} ${limit.perSecond} ${limit.burst}`;
@@ -41,9 +37,9 @@ export function upstashLimiter(options: UpstashLimiterOptions): RateLimiter {
     const made = new Ratelimit({
       redis,
       limiter: Ratelimit.tokenBucket(tokens, `${everyMs} ms`, limit.burst),
-      prefix: `${prefix}:${limit.name}`,
+      prefix: `mall:rate:${limit.name}`,
       // no answer of its own: neither while Redis hangs nor of what it remembers
-      ...{ timeout: 0, ephemeralCache: false, analytics: false },
+      ...{ timeout: 0, ephemeralCache: false, analytics: false, enableTelemetry: false },
     });
     limiters.set(id, made);
     return made;

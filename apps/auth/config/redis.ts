@@ -1,12 +1,9 @@
 import { fault } from "@mall/kernel/fault";
+import type { RedisAddress } from "@mall/kernel/redis/address";
+import { redisCommand } from "@mall/kernel/redis/command";
 import type { ConfigStore, Revision } from "./port";
 
-export interface RedisConfigOptions {
-  /** Address of the Redis's REST interface. */
-  url: string;
-  token: string;
-  /** Milliseconds one request to it may take. */
-  timeoutMs: number;
+export interface RedisConfigOptions extends RedisAddress {
   /** The list that holds the revisions, the first one first. */
   key?: string;
 }
@@ -31,20 +28,8 @@ const away = (cause?: unknown) =>
  * Keeps the configuration in Upstash Redis, or a Redis behind the same REST protocol, that keeps what it has: a list of
  * revisions as JSON. Fault SERVICE_UNAVAILABLE when it does not answer in time.
  */
-export function redisConfig(options: RedisConfigOptions): ConfigStore {
-  const { url, token, timeoutMs, key = "mall:config" } = options;
-  // four commands by fetch: the library for them would take auth's Worker over its weight
-  async function command<T>(...args: (string | number)[]): Promise<T> {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify(args),
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    const { result, error } = (await response.json()) as { result: T; error?: string };
-    if (!response.ok) throw new Error(error ?? `Redis answered ${response.status}`);
-    return result;
-  }
+export function redisConfig({ key = "mall:config", ...address }: RedisConfigOptions): ConfigStore {
+  const command = redisCommand(address);
   const asked = <T>(work: () => Promise<T>): Promise<T> =>
     work().catch((error: unknown) => {
       throw away(error);

@@ -1,7 +1,7 @@
 import { type Watch, watchedBreaker } from "@mall/kernel/breaker";
-import { upstashOf } from "@mall/kernel/cache/settings";
 import type { Session } from "@mall/kernel/db/client";
 import { incompleteEnv, type UpstashEnv } from "@mall/kernel/env";
+import { upstashOf } from "@mall/kernel/redis/address";
 import type { ConfigStore } from "./port";
 import { postgresConfig } from "./postgres";
 import { quickConfig } from "./quick";
@@ -17,9 +17,9 @@ export function configStoreOf(
     const config = postgresConfig(session);
     return { config, gateConfig: config };
   }
-  const redis = upstashOf(env);
+  const redis = upstashOf(env, 2_000);
   if (!redis) throw incompleteEnv(["UPSTASH_REDIS_REST_URL: must be set with CONFIG_STORE=redis"]);
-  const config = redisConfig({ ...redis, timeoutMs: 2_000 });
+  const config = redisConfig(redis);
   const breaker = watchedBreaker(watch, "config", { failuresMax: 3, pauseMs: 2_000 });
   return { config, gateConfig: quickConfig(config, breaker) };
 }
