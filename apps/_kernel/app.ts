@@ -16,7 +16,7 @@ import type { EventBus, Inbox } from "./bus/port";
 import { qstashBus, qstashVerifier } from "./bus/qstash";
 import { createRelay, type Relay } from "./bus/relay";
 import { messageCleaner } from "./bus/retention";
-import { localRoute, qstashRoutes } from "./bus/routes";
+import { localRoute, qstashRoutes, sweepRoute } from "./bus/routes";
 import { qstashSettings } from "./bus/settings";
 import { type DerivedSecrets, derivedSecrets } from "./crypto/derive";
 import { type Seal, sealer } from "./crypto/seal";
@@ -239,8 +239,13 @@ export interface AuthSources {
   apiKey: AskApiKey;
 }
 
-/** Routes and inbox of a service: every way that events come in. */
-function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): Inbox {
+/** Routes and inbox of a service: every way that events come in, and QStash's way to have it sweep. */
+function receiving(
+  app: Hono,
+  kernel: Kernel,
+  consumers: readonly Consumer[],
+  sweep: () => Promise<void>,
+): Inbox {
   const { name, db, clock, log } = kernel;
   const letters = deadLettersOf(name);
   const inbox: Inbox = {
@@ -250,10 +255,12 @@ function receiving(app: Hono, kernel: Kernel, consumers: readonly Consumer[]): I
       log("error", "event is a dead letter", { error, consumer: name });
     },
   };
+  const qstash = qstashSettings(kernel.env);
+  const verify = qstash && qstashVerifier(qstash);
+  if (verify) sweepRoute(app, verify, sweep);
   if (consumers.length === 0) return inbox;
   localRoute(app, kernel.serviceTokens, inbox);
-  const qstash = qstashSettings(kernel.env);
-  if (qstash) qstashRoutes(app, name, qstashVerifier(qstash), inbox);
+  if (verify) qstashRoutes(app, name, verify, inbox);
   return inbox;
 }
 
@@ -366,9 +373,6 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
   healthRoutes(app, () => readiness(kernel, parts.migrations, identity));
   app.get("/openapi.json", (c) => c.json(parts.openapi));
   parts.routes?.(app);
-  const inbox = receiving(app, kernel, parts.consumers ?? []);
-  app.route("/", restRoutes(rpc));
-  problemAnswers(app, log);
   const own = parts.sweep;
   const work = dataKeyWork(kernel, parts);
   const clean = messageCleaner(kernel.name);
@@ -381,6 +385,10 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     eachMinute(kernel.clock, (now) => clean(kernel.db, now)),
     ...(parts.clear ? [eachMinute(kernel.clock, work.seal)] : []),
   ];
+  const sweep = () => runAll(duties);
+  const inbox = receiving(app, kernel, parts.consumers ?? [], sweep);
+  app.route("/", restRoutes(rpc));
+  problemAnswers(app, log);
   return {
     name: kernel.name,
     rpc,
@@ -392,6 +400,6 @@ export function createApp(kernel: Kernel, parts: AppParts): MallApp {
     },
     handle: inbox.handle,
     duties,
-    sweep: () => runAll(duties),
+    sweep,
   };
 }

@@ -1,5 +1,6 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Registry } from "@mall/kernel/registry/port";
+import { serviceNames } from "@mall/kernel/topology";
 import { createGateway } from "./service";
 
 const seen: { service: string; path: string; body: string; headers: Headers }[] = [];
@@ -24,6 +25,43 @@ test("QStash's deliveries and reports reach their service byte by byte, with the
     expect(one.headers.get("upstash-signature")).toBe("signed");
     expect(one.headers.get("x-service-token")).toBeNull();
   }
+});
+
+describe("QStash's schedule", () => {
+  /** Asks with a signature; each service answers by its name, 204 where it is not in the list. */
+  async function ask(answers: Record<string, number>) {
+    const asked: string[] = [];
+    const registry = {
+      fetch: (service: string) => async (request: Request) => {
+        const { pathname } = new URL(request.url);
+        expect([pathname, request.headers.get("upstash-signature"), await request.text()]).toEqual([
+          "/_sweeps",
+          "signed",
+          "",
+        ]);
+        asked.push(service);
+        return new Response(null, { status: answers[service] ?? 204 });
+      },
+    } as unknown as Registry;
+    const env = { LOG_LEVEL: "silent" };
+    const gateway = createGateway({ env, registry, docsAsset: async () => undefined });
+    const headers = { "upstash-signature": "signed" };
+    const request = new Request("https://shop.example.com/_sweeps", { method: "POST", headers });
+    return { status: (await gateway.fetch(request)).status, asked };
+  }
+
+  test("reaches every service once", async () => {
+    expect(await ask({})).toEqual({ status: 204, asked: [...serviceNames] });
+  });
+
+  test("that was not signed by QStash reaches one, which finds it out", async () => {
+    expect(await ask({ auth: 401 })).toEqual({ status: 401, asked: ["auth"] });
+  });
+
+  test("reaches all when some of them fail, and QStash is told", async () => {
+    expect(await ask({ auth: 503, order: 500 })).toEqual({ status: 503, asked: [...serviceNames] });
+    expect((await ask({ order: 500 })).status).toBe(500);
+  });
 });
 
 test("nobody else's events have a way in: not an unknown service's, not those of services among themselves", async () => {

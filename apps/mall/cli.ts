@@ -18,6 +18,7 @@ import { listDeadLetters, redriveDeadLetters } from "./dead-letters";
 import { keysCommand } from "./keys";
 import { buildMall, type Mall } from "./mall";
 import { policyCommand } from "./policy";
+import { schedulesCommand } from "./schedules";
 import { seedDemo } from "./seed";
 import { serviceOf, UsageError } from "./usage";
 
@@ -50,6 +51,7 @@ const usage = `usage: mall <command>
              [--hours n] for issued certificates, [--dir d] instead of the folder certs of MALL_DATA_DIR
   dlq list [service]          show events that nobody could handle
   dlq redrive <service> <id|--all>  hand them to their consumers again
+  schedules set [cron] | schedules show | schedules remove   QStash's schedule that wakes a mall which sleeps
   audit list [--service s] [--actor id|kind] [--subject id] [--action a] [--outcome ok|refused]
              [--since t] [--until t] [--limit n]   show security events; t is a time or 90m
   audit head [--service s]    print the signed ends of the audit logs, to be kept elsewhere
@@ -171,6 +173,7 @@ async function main(args: string[]): Promise<number> {
   if (args.length === 0) throw new UsageError("a command is needed");
   const env: EnvSource = { LOG_LEVEL: "warn", ...process.env };
   if (args[0] === "certs") return certs(args.slice(1), env);
+  if (args[0] === "schedules") return schedulesCommand(args.slice(1), env, console.log);
   const database = await commandDatabase(env);
   try {
     const owner = env.MIGRATE_DATABASE_URL ?? database.url;

@@ -2,12 +2,14 @@ import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { UserRegisteredSchema } from "@mall/gen/mall/auth/v1/events_pb";
 import { busContract, type Listener } from "@mall/kernel/bus/contract";
 import type { CloudEvent } from "@mall/kernel/bus/outbox";
+import { eventPath, failurePath, sweepsPath } from "@mall/kernel/bus/paths";
 import type { Delivery, Inbox } from "@mall/kernel/bus/port";
-import { eventPath, failurePath, qstashBus, qstashVerifier } from "@mall/kernel/bus/qstash";
-import { qstashRoutes } from "@mall/kernel/bus/routes";
+import { qstashBus, qstashVerifier, sweepSchedule } from "@mall/kernel/bus/qstash";
+import { qstashRoutes, sweepRoute } from "@mall/kernel/bus/routes";
 import { fault, invalid } from "@mall/kernel/fault";
 import { problemAnswers } from "@mall/kernel/http";
 import { tcpProxy } from "@mall/kernel/testing/proxy";
+import { Client } from "@upstash/qstash";
 import { Hono } from "hono";
 import { type QStash, startQStash } from "./server";
 import { signatureOf } from "./signature";
@@ -29,8 +31,11 @@ async function world(inboxes: Record<Listener, Inbox>, backoffMs: number) {
   };
   for (const name of ["user", "cart"] as const)
     qstashRoutes(gateway, name, qstashVerifier(settings), inboxes[name]);
+  let sweeps = 0;
+  sweepRoute(gateway, qstashVerifier(settings), async () => void sweeps++);
   problemAnswers(gateway, () => {});
   return {
+    sweeps: () => sweeps,
     bus: qstashBus(settings),
     qstash,
     settings,
@@ -174,6 +179,30 @@ describe("QStash", () => {
     expect((await post(path, body, await sign(current, path))).status).toBe(204);
     expect((await post(path, body, await sign(next, path))).status).toBe(204);
     expect(seen.length).toBe(count + 2);
+  });
+
+  test("by a schedule has a service sweep, and nobody else has", async () => {
+    const schedule = sweepSchedule(at.settings);
+    const { schedules } = new Client({ baseUrl: at.settings.url, token: qstash.token, devMode: false });
+    await schedule.set("0 0 1 1 *");
+    await schedule.set("30 4 * * *");
+    const [one, ...others] = await schedules.list();
+    expect([one!.cron, others]).toEqual(["30 4 * * *", []]);
+    expect(await schedule.get()).toMatchObject({ cron: "30 4 * * *", isPaused: false });
+    await qstash.control.hasten(one!.scheduleId);
+    await idle();
+    expect(at.sweeps()).toBe(1);
+    const { current } = qstash.keys();
+    const sign = (key: string, path: string) => signatureOf(key, at.settings.publicUrl + path, "");
+    for (const signature of [
+      undefined,
+      await sign("sig_other", sweepsPath),
+      await sign(current, "/_events/user"),
+    ])
+      expect((await post(sweepsPath, "", signature)).status).toBe(401);
+    expect(at.sweeps()).toBe(1);
+    await schedule.remove();
+    expect(await schedule.get()).toBeUndefined();
   });
 
   test("reports what is no event at all, and it is kept as it came", async () => {

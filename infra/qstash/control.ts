@@ -42,6 +42,8 @@ export function qstashControl(url: string, token: string) {
     attempts: (after = 0) => call<Attempt[]>("GET", `attempts?after=${after}`),
     /** Delivers recorded messages again, in the order of a seed. */
     replay: (replay: Replay) => call<{ messages: number }>("POST", "replay", replay),
+    /** Makes a schedule due now, once. */
+    hasten: (scheduleId: string) => call<object>("POST", `schedules/${scheduleId}/hasten`),
     /** Forgets all messages and counts. */
     clear: () => call<QStashState>("DELETE", "messages"),
     /** Waits until nothing is left to deliver. Throws Error after `timeoutMs`. */

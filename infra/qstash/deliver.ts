@@ -73,6 +73,8 @@ export function startDeliverer(options: DelivererOptions) {
     if (isStopped || isHeld) return;
     // one instant for both: what falls due between two would be missed
     const nowMs = Date.now();
+    for (const { id, draft } of store.takeDue(nowMs))
+      store.add({ ...draft, headers: { ...draft.headers, "upstash-schedule-id": id }, dueMs: nowMs }, nowMs);
     for (const message of store.due(nowMs, inHand, atOnce - inHand.size)) {
       inHand.add(message.seq);
       void deliver(options, message, hit)
@@ -82,8 +84,11 @@ export function startDeliverer(options: DelivererOptions) {
           wake();
         });
     }
-    const nextMs = store.nextDueMs(nowMs);
-    if (nextMs !== undefined) timer = setTimeout(wake, Math.min(nextMs - nowMs, 60_000));
+    const nextMs = Math.min(
+      store.nextDueMs(nowMs) ?? Number.POSITIVE_INFINITY,
+      store.nextScheduledMs() ?? Number.POSITIVE_INFINITY,
+    );
+    if (nextMs !== Number.POSITIVE_INFINITY) timer = setTimeout(wake, Math.min(nextMs - nowMs, 60_000));
   };
   wake();
   let accepted = 0;
@@ -194,7 +199,8 @@ function retryDelayMs({ retried, retryDelay }: Message, { headers }: Answer): nu
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
-const lists = (headers: Record<string, string>) =>
+/** Headers as QStash shows them. */
+export const lists = (headers: Record<string, string>): Record<string, string[]> =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]]));
 
 /** The message that tells a callback address how a delivery ended. */
@@ -216,7 +222,7 @@ function reportOf(message: Message, answer: Answer, url: string, dlqId?: string)
     sourceBody: base64(body),
     notBefore: 0,
     createdAt: createdMs,
-    scheduleId: "",
+    scheduleId: message.headers["upstash-schedule-id"] ?? "",
     callerIP: "127.0.0.1",
   };
   return {

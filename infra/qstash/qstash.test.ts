@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atEnd } from "@mall/kernel/testing/cleanup";
-import { Client, Receiver } from "@upstash/qstash";
+import { Client, Receiver, type Schedule } from "@upstash/qstash";
 import { randomOf } from "../random";
 import { qstashControl } from "./control";
 import { parseRetryDelay } from "./retry-delay";
@@ -117,6 +117,47 @@ describe("the real client's message", () => {
     expect(await client.messages.cancel({ all: true })).toEqual({ cancelled: 1 });
     expect((await idle()).pending).toBe(0);
     expect(received).toEqual([]);
+  });
+
+  test("of a schedule comes when it is due, unless it is paused, until it is deleted", async () => {
+    const { schedules } = client;
+    const headers = { "x-shop": "mall" };
+    const { scheduleId } = await schedules.create({
+      destination: to("/cron"),
+      cron: "5 4 * * *",
+      headers,
+      body: "x",
+    });
+    const known = (await schedules.get(scheduleId)) as Schedule & { nextScheduleTime: number };
+    expect(known).toMatchObject({ scheduleId, cron: "5 4 * * *", destination: to("/cron"), isPaused: false });
+    const next = new Date(known.nextScheduleTime);
+    expect(next.toISOString()).toEndWith("T04:05:00.000Z");
+    expect(next.getTime() - Date.now()).toBeWithin(1, 24 * 3_600_000 + 1);
+    await qstash.control.hasten(scheduleId);
+    await idle();
+    expect(
+      at("/cron").map(({ body, headers: seen }) => [
+        body,
+        seen.get("x-shop"),
+        seen.get("upstash-schedule-id"),
+      ]),
+    ).toEqual([["x", "mall", scheduleId]]);
+    expect((await schedules.get(scheduleId)) as object).toMatchObject({
+      nextScheduleTime: known.nextScheduleTime,
+    });
+    await schedules.pause({ schedule: scheduleId });
+    await qstash.control.hasten(scheduleId);
+    await Bun.sleep(50);
+    expect([await idle(), at("/cron").length]).toEqual([expect.anything(), 1]);
+    await schedules.resume({ schedule: scheduleId });
+    while (at("/cron").length < 2) await Bun.sleep(5);
+    await schedules.create({ scheduleId, destination: to("/other"), cron: "* * * * *" });
+    expect((await schedules.list()).map(({ destination }) => destination)).toEqual([to("/other")]);
+    await schedules.delete(scheduleId);
+    expect([await schedules.list(), at("/cron").length]).toEqual([[], 2]);
+    expect(schedules.get(scheduleId)).rejects.toThrow("not found");
+    for (const cron of ["", "* * * *", "* * * * * *", "61 * * * *"])
+      expect(schedules.create({ destination: to("/cron"), cron })).rejects.toThrow("invalid cron");
   });
 
   test("is refused with a bad address, too many retries, a delay that is none, or a wrong token", async () => {

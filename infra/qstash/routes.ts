@@ -1,8 +1,9 @@
 import { type Context, Hono } from "hono";
 import { randomOf } from "../random";
 import type { Chaos, Deliverer, Keys } from "./deliver";
-import { noChaos } from "./deliver";
+import { lists, noChaos } from "./deliver";
 import { Refused, type Wanted, wantedOf } from "./publish";
+import type { Schedule } from "./schedules";
 import type { Draft, Message, Store } from "./store";
 
 export interface RoutesOptions {
@@ -20,7 +21,7 @@ const shown = (message: Message) => ({
   messageId: message.id,
   url: message.url,
   method: message.method,
-  header: Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, [value]])),
+  header: lists(message.headers),
   body: message.body,
   createdAt: message.createdMs,
   notBefore: message.dueMs,
@@ -50,6 +51,7 @@ export function qstashRoutes(options: RoutesOptions): Hono {
   });
   publishRoutes(app, options);
   messageRoutes(app, options);
+  scheduleRoutes(app, options);
   controlRoutes(app, options);
   app.notFound((c) => c.json({ error: `the stand-in does not know ${c.req.method} ${c.req.path}` }, 404));
   app.onError((error, c) => {
@@ -58,6 +60,12 @@ export function qstashRoutes(options: RoutesOptions): Hono {
     return c.json({ error: "internal" }, 500);
   });
   return app;
+}
+
+/** The address that a path ends with. */
+function destinationOf(c: Context, prefix: string): string {
+  const { pathname, search } = new URL(c.req.url);
+  return decodeURI(pathname.slice(prefix.length)) + search;
 }
 
 function publishRoutes(app: Hono, { store, deliverer, retriesMax }: RoutesOptions): void {
@@ -70,8 +78,7 @@ function publishRoutes(app: Hono, { store, deliverer, retriesMax }: RoutesOption
     return { messageId, ...(deduplicated ? { deduplicated } : {}), url: draft.url };
   };
   app.post("/v2/publish/*", async (c) => {
-    const { pathname, search } = new URL(c.req.url);
-    const destination = decodeURI(pathname.slice("/v2/publish/".length)) + search;
+    const destination = destinationOf(c, "/v2/publish/");
     const wanted = wantedOf(destination, c.req.raw.headers, await c.req.text(), retriesMax, Date.now());
     const answer = accept(wanted);
     deliverer.wake();
@@ -131,6 +138,55 @@ function messageRoutes(app: Hono, { store, deliverer, keys, rotate }: RoutesOpti
   });
   app.get("/v2/keys", (c) => c.json(keys()));
   app.post("/v2/keys/rotate", (c) => c.json(rotate()));
+}
+
+/** A schedule as QStash's API shows it. */
+const shownSchedule = ({ id, cron, draft, createdMs, nextMs, isPaused }: Schedule) => ({
+  scheduleId: id,
+  cron,
+  createdAt: createdMs,
+  destination: draft.url,
+  method: draft.method,
+  header: lists(draft.headers),
+  body: draft.body,
+  retries: draft.maxRetries,
+  isPaused,
+  nextScheduleTime: nextMs,
+});
+
+function scheduleRoutes(app: Hono, { store, deliverer, retriesMax }: RoutesOptions): void {
+  const missing = (c: Context) => c.json({ error: "schedule not found" }, 404);
+  app.post("/v2/schedules/*", async (c) => {
+    const destination = destinationOf(c, "/v2/schedules/");
+    const { headers } = c.req.raw;
+    const { draft } = wantedOf(destination, headers, await c.req.text(), retriesMax, Date.now());
+    const [cron, id] = [headers.get("upstash-cron") ?? "", headers.get("upstash-schedule-id") ?? undefined];
+    const scheduleId = store.schedule(draft, cron, Date.now(), id);
+    deliverer.wake();
+    return c.json({ scheduleId }, 201);
+  });
+  app.get("/v2/schedules", (c) => c.json(store.schedules().map(shownSchedule)));
+  app.get("/v2/schedules/:id", (c) => {
+    const schedule = store.scheduled(c.req.param("id"));
+    return schedule ? c.json(shownSchedule(schedule)) : missing(c);
+  });
+  app.delete("/v2/schedules/:id", (c) =>
+    store.unschedule(c.req.param("id")) ? c.body(null, 202) : missing(c),
+  );
+  for (const [verb, isPaused] of [
+    ["pause", true],
+    ["resume", false],
+  ] as const)
+    app.patch(`/v2/schedules/:id/${verb}`, (c) => {
+      if (!store.pause(c.req.param("id"), isPaused)) return missing(c);
+      deliverer.wake();
+      return c.body(null, 202);
+    });
+  app.post("/control/schedules/:id/hasten", (c) => {
+    if (!store.hasten(c.req.param("id"), Date.now())) return missing(c);
+    deliverer.wake();
+    return c.json({});
+  });
 }
 
 /** A message to replay, as `GET /control/recorded` shows it. */

@@ -1,5 +1,6 @@
 import { Database } from "bun:sqlite";
 import { randomUUID } from "node:crypto";
+import { scheduleStore } from "./schedules";
 
 /** A message on its way or at its end. */
 export interface Message {
@@ -73,7 +74,7 @@ const duplicatesMs = 10 * 60 * 1000;
 
 export type Store = ReturnType<typeof openStore>;
 
-/** The messages of a stand-in in one SQLite file (":memory:" for none): what was accepted survives kill -9. */
+/** The messages and schedules of a stand-in in one SQLite file (":memory:" for none): what was accepted survives kill -9. */
 export function openStore(file: string) {
   const db = new Database(file, { create: true });
   db.run("pragma journal_mode = wal");
@@ -84,6 +85,7 @@ export function openStore(file: string) {
     ...progress(db),
     ...endings(db),
     ...records(db),
+    ...scheduleStore(db),
     setting: <T>(name: string): T | undefined => {
       const row = db
         .query<{ value: string }, [string]>("select value from settings where name = ?")

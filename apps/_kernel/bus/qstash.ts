@@ -1,6 +1,7 @@
 import { Client, QstashError, Receiver } from "@upstash/qstash";
 import { within } from "../concurrency";
 import { parsed } from "./consume";
+import { eventPath, failurePath, sweepsPath } from "./paths";
 import type { Delivery, EventBus, Failure } from "./port";
 
 /** How QStash is reached, and how it reaches us. */
@@ -17,11 +18,6 @@ export interface QStashSettings {
 
 const publishTimeoutMs = 10_000;
 
-/** Where QStash delivers the events of a service. */
-export const eventPath = (service: string): string => `/_events/${service}`;
-/** Where QStash reports events that it could not deliver. */
-export const failurePath = (service: string): string => `/_events/${service}/failed`;
-
 /** QStash read the message and will not have it, whoever sends it how often. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof QstashError && [400, 404, 412, 413, 422].includes(error.status ?? 0);
@@ -32,19 +28,16 @@ const failed = (delivery: Delivery, error: unknown): Failure => ({
   kind: isRefusal(error) ? "refused" : "away",
 });
 
+const clientOf = ({ url, token }: QStashSettings): Client =>
+  new Client({ baseUrl: url, token, devMode: false, enableTelemetry: false, retry: false });
+
 /**
  * The bus over QStash: one batch call however many events there are, each deduplicated by its id, delivered to the
  * gateway, tried as often as the account's plan allows, and reported to the consumer when that was in vain. Runs on
  * every host, since it is only fetch.
  */
 export function qstashBus(settings: QStashSettings): EventBus {
-  const client = new Client({
-    baseUrl: settings.url,
-    token: settings.token,
-    devMode: false,
-    enableTelemetry: false,
-    retry: false,
-  });
+  const client = clientOf(settings);
   const messageOf = ({ consumer, event, notBefore }: Delivery) => ({
     url: settings.publicUrl + eventPath(consumer),
     failureCallback: settings.publicUrl + failurePath(consumer),
@@ -84,6 +77,35 @@ export function qstashBus(settings: QStashSettings): EventBus {
         return (await Promise.all(alone)).flat();
       }
     },
+  };
+}
+
+/** When QStash asks for what is due. */
+export interface SweepSchedule {
+  /** Five fields, in UTC. */
+  cron: string;
+  destination: string;
+  isPaused: boolean;
+}
+
+/**
+ * QStash's schedule that wakes a mall whose processes sleep while nobody asks them anything: it posts to `sweepsPath` of
+ * the gateway. There is one for each address of a gateway. Rejects with QStash's words, and when it does not answer in time.
+ */
+export function sweepSchedule(settings: QStashSettings) {
+  const { schedules } = clientOf(settings);
+  const destination = settings.publicUrl + sweepsPath;
+  const scheduleId = `mall-sweep-${new URL(destination).host.replace(/[^a-z0-9]+/g, "-")}`;
+  const asked = <T>(work: Promise<T>): Promise<T> => within(publishTimeoutMs, "QStash", work);
+  return {
+    /** Makes it, or changes the one that is there. What fails is not tried again: the next time comes soon. */
+    set: (cron: string) =>
+      asked(schedules.create({ scheduleId, destination, cron, method: "POST", retries: 0, timeout: 30 })),
+    async get(): Promise<SweepSchedule | undefined> {
+      const all = await asked(schedules.list());
+      return all.find((schedule) => schedule.scheduleId === scheduleId);
+    },
+    remove: () => asked(schedules.delete(scheduleId)),
   };
 }
 

@@ -7,12 +7,15 @@ import { readBody } from "../rpc/body";
 import { requestIdOf } from "../rpc/request-id";
 import { type ServiceName, serviceOfPackage } from "../topology";
 import { isEvent, isMalformed, parsed } from "./consume";
+import { eventPath, failurePath, sweepsPath } from "./paths";
 import type { Inbox } from "./port";
-import { eventPath, failurePath, undelivered } from "./qstash";
+import { undelivered } from "./qstash";
 
 const eventBytesMax = 1024 * 1024;
 /** A report holds the event and the answer to it in base64. */
 const reportBytesMax = 4 * 1024 * 1024;
+/** A schedule's message has no body. */
+const sweepBytesMax = 1024;
 
 const textOf = async (request: Request, bytesMax: number): Promise<string> =>
   new TextDecoder().decode(await readBody(request, bytesMax));
@@ -35,15 +38,30 @@ export function localRoute(app: Hono, tokens: ServiceTokens, inbox: Pick<Inbox, 
 /** Whether a body came from QStash, sent to this path. */
 type Verify = (path: string, signature: string, body: string) => Promise<boolean>;
 
-/** `/_events/<service>` and its `/failed`: where QStash delivers, and reports what it could not deliver. */
-export function qstashRoutes(app: Hono, service: ServiceName, verify: Verify, inbox: Inbox): void {
-  const signedBody = async (request: Request, path: string, bytesMax: number): Promise<string> => {
+/** The body of a request to a path. Fault UNAUTHENTICATED unless QStash signed it. */
+const signedBy =
+  (verify: Verify) =>
+  async (request: Request, path: string, bytesMax: number): Promise<string> => {
     const signature = request.headers.get("upstash-signature");
     const body = signature ? await textOf(request, bytesMax) : "";
     if (!signature || !(await verify(path, signature, body)))
       throw fault("unauthenticated", "UNAUTHENTICATED", "This was not signed by our QStash.");
     return body;
   };
+
+/** `/_sweeps`: where QStash, by a schedule, has a service do what is due. */
+export function sweepRoute(app: Hono, verify: Verify, sweep: () => Promise<void>): void {
+  const signedBody = signedBy(verify);
+  app.post(sweepsPath, async (c) => {
+    await signedBody(c.req.raw, sweepsPath, sweepBytesMax);
+    await sweep();
+    return c.body(null, 204);
+  });
+}
+
+/** `/_events/<service>` and its `/failed`: where QStash delivers, and reports what it could not deliver. */
+export function qstashRoutes(app: Hono, service: ServiceName, verify: Verify, inbox: Inbox): void {
+  const signedBody = signedBy(verify);
   app.post(eventPath(service), async (c) => {
     const event = parsed(await signedBody(c.req.raw, eventPath(service), eventBytesMax));
     try {

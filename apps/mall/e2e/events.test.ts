@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { uuidOf } from "@mall/kernel/id";
+import { Client } from "@upstash/qstash";
 import { busKind, host, hostKind } from "./host";
 import { newUser, rest } from "./shop";
 
@@ -21,10 +22,17 @@ async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
 
 /** Runs the command line on the database of the mall under test, with an environment that knows no bus. */
 async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
+  return mallWith({}, ...args);
+}
+
+async function mallWith(
+  given: Record<string, string>,
+  ...args: string[]
+): Promise<{ exitCode: number; text: string }> {
   const { databaseUrl } = await host();
   const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
     cwd: root,
-    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "silent", DATABASE_URL: databaseUrl },
+    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "silent", DATABASE_URL: databaseUrl, ...given },
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -42,6 +50,13 @@ async function emailOf(token: string): Promise<string> {
   });
   expect([status, text]).toEqual([200, text]);
   return body.user.email;
+}
+
+/** A delivery that the stand-in for QStash has tried. */
+interface Attempt {
+  seq: number;
+  url: string;
+  status: number;
 }
 
 describe(`events over the ${busKind} bus (${hostKind})`, () => {
@@ -101,6 +116,41 @@ describe(`events over the ${busKind} bus (${hostKind})`, () => {
     ])
       expect((await mall(...args)).exitCode).toBe(2);
   });
+
+  test.skipIf(busKind !== "qstash")(
+    "come with a schedule, by which QStash has every service sweep",
+    async () => {
+      const { url, bus } = await host();
+      const env = { ...bus, PUBLIC_URL: url };
+      const run = async (...args: string[]) => (await mallWith(env, "schedules", ...args)).text;
+      const headers = { authorization: `Bearer ${bus.QSTASH_TOKEN}` };
+      const control = async (method: string, path: string) =>
+        (await fetch(`${bus.QSTASH_URL}/control/${path}`, { method, headers })).json();
+      let last = 0;
+      /** Sweeps that were asked for since the last look. */
+      const swept = async (): Promise<number[]> => {
+        const attempts = (await control("GET", `attempts?after=${last}`)) as Attempt[];
+        if (attempts.length === 0) return [];
+        last = attempts.at(-1)!.seq;
+        const seen = attempts.filter((attempt) => attempt.url === `${url}/_sweeps`);
+        return [...seen.map(({ status }) => status), ...(await swept())];
+      };
+      expect(await run("show")).toBe("none\n");
+      expect(await run("set")).toBe(`* * * * * → ${url}/_sweeps\n`);
+      expect(await run("set", "*/5 * * * *")).toBe(`*/5 * * * * → ${url}/_sweeps\n`);
+      expect(await run("set", "every day")).toContain("invalid cron");
+      const { schedules } = new Client({ baseUrl: bus.QSTASH_URL, token: bus.QSTASH_TOKEN, devMode: false });
+      const known = await schedules.list();
+      expect(known).toHaveLength(1);
+      await swept();
+      await control("POST", `schedules/${known[0]!.scheduleId}/hasten`);
+      expect(await until(async () => (await swept())[0])).toBe(204);
+      expect(await run("remove")).toBe("none\n");
+      expect((await mallWith(env, "schedules", "frobnicate")).exitCode).toBe(2);
+      expect((await mall("schedules", "show")).text).toContain("BUS must be qstash");
+      expect((await fetch(`${url}/_sweeps`, { method: "POST" })).status).toBe(401);
+    },
+  );
 
   test("do not come in from outside", async () => {
     const { url } = await host();

@@ -21,6 +21,8 @@ export interface Host {
   ports?: Readonly<Record<ServiceName, Ports>>;
   /** Where its mails go. */
   mails: MailSink;
+  /** The environment that its processes have for the bus. */
+  bus: Env;
   /** Origin of the payment provider's simulator, where MALL_PAYMENTS=stripe started one. */
   simulator?: string;
   /** The database it runs on; for what only an operator may do. */
@@ -71,7 +73,7 @@ async function untilReady(address: string, children: Child[], timeoutMs: number)
 
 type Env = Record<string, string>;
 /** What a host is made of beside its mails. */
-type Started = { host: Omit<Host, "mails" | "simulator">; children: Child[] };
+type Started = { host: Omit<Host, "mails" | "bus" | "simulator">; children: Child[] };
 
 /** A stand-in for QStash in a process of its own, as Upstash's is. */
 async function qstash(): Promise<{ env: Env; children: Child[] }> {
@@ -206,7 +208,7 @@ async function start(): Promise<Host> {
   const probes = Object.values(host.ports ?? {}).map(({ port }) => `http://127.0.0.1:${port}/readyz`);
   for (const address of [...probes, `${host.url}/v1/products?pageSize=1`])
     await untilReady(address, children, 90_000);
-  return { ...host, mails, simulator: provider.url };
+  return { ...host, mails, bus: bus.env, simulator: provider.url };
 }
 
 let running: Promise<Host> | undefined;
