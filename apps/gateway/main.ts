@@ -49,6 +49,7 @@ onShutdown(() =>
     servers: [() => http.stop(), grpc.stop],
     async close() {
       stopMetrics();
+      edge?.stop();
       close();
     },
   }),

@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { chmodSync } from "node:fs";
+import { connect as connectTcp } from "node:net";
 import { connect } from "node:tls";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -33,6 +35,7 @@ async function served(answer = atOnce) {
     ...([answer, live, 0, "127.0.0.1"] as const),
   );
   atEnd(async () => {
+    live.stop();
     await http.stop();
     await grpc.stop();
   });
@@ -98,6 +101,11 @@ describe("a gateway with a certificate", () => {
     });
     const ask = (path: string) => fetch(`https://127.0.0.1:${ports.http}${path}`, { tls: tls() });
     await (await ask("/")).text();
+    // not even a handshake
+    const silentOne = connectTcp(ports.http, "127.0.0.1");
+    atEnd(async () => void silentOne.destroy());
+    silentOne.on("error", () => {});
+    await once(silentOne, "connect");
     const slow = ask("/slow");
     await asked.promise;
     const ended = http.stop().then(() => "ended");

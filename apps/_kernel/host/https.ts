@@ -49,7 +49,8 @@ export async function serveHttps(
     response.setHeader("connection", "close");
     response.end(() => socket.destroy());
   });
-  server.on("secureConnection", (socket) => {
+  // before its handshake, too: who does not even begin one is as silent
+  server.on("connection", (socket: Socket) => {
     open.add(socket);
     endSilent(socket, asked);
     socket.setTimeout(httpTimes.idleSeconds * 1000, () => socket.destroy());
@@ -75,7 +76,8 @@ export async function serveGrpcs(
   port: number,
   hostname = "0.0.0.0",
 ): Promise<Listening> {
-  const server = createSecureServer(tlsOptions(live), rpcHandler(routes, fetchHandler(fallback)));
+  const options = { ...tlsOptions(live), handshakeTimeout: httpTimes.firstHeadSeconds * 1000 };
+  const server = createSecureServer(options, rpcHandler(routes, fetchHandler(fallback)));
   live.onChange(() => server.setSecureContext(tlsOptions(live)));
   return listening(server, port, hostname);
 }
