@@ -38,6 +38,16 @@ async function someone(...roles: string[]) {
 }
 
 describe("a change of the policy", () => {
+  test("that only blocks somebody can be gone back to, too, before there was any role or rule", async () => {
+    const { id: userId } = await someone();
+    await commands().blockUser({ userId });
+    const { revision } = (await commands().describePolicy({})).policy!;
+    await commands().setRole({ name: "brief", permissions: ["stock.read"] });
+    await history.rollbackPolicy(revision);
+    expect((await commands().describePolicy({})).policy).toMatchObject({ roles: [], rules: [] });
+    await commands().unblockUser({ userId });
+  });
+
   test("is kept with its author, and roles and rules can be as they were then", async () => {
     const admin = await someone("admin");
     const password = "correct horse battery";

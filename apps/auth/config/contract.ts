@@ -22,6 +22,7 @@ export function configContract(name: string, make: () => Promise<ConfigStore>): 
       for (const each of all) expect(await store.add(each)).toBe(true);
       expect(await store.newest()).toEqual(all[2]!);
       expect(await store.find(2)).toEqual(all[1]!);
+      for (const none of [-1, 0, 4]) expect(await store.find(none)).toBeUndefined();
       expect(await store.list(undefined, 10)).toEqual(all.toReversed());
       expect(await store.list(3, 1)).toEqual([all[1]!]);
       expect(await store.list(1, 10)).toEqual([]);

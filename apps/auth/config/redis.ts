@@ -40,7 +40,8 @@ export function redisConfig({ key = "mall:config", ...address }: RedisConfigOpti
   };
   return {
     newest: () => at(-1),
-    find: (revision) => at(revision - 1),
+    // an index below zero would count from the end
+    find: async (revision) => (revision < 1 ? undefined : at(revision - 1)),
     async list(before, limit) {
       if (before !== undefined && before <= 1) return [];
       // indexes below zero count from the end of the list

@@ -33,13 +33,14 @@ export interface PolicyContent {
 }
 
 const selectContent = sqlStatement<{ revision: string }, PolicyContent>(
-  (p) => sql`select roles, rules from auth.policy_revisions
-    where revision <= ${p.revision}::bigint and roles is not null
-      and exists (select from auth.policy_revisions where revision = ${p.revision}::bigint)
-    order by revision desc limit 1`,
+  (p) => sql`select coalesce(content.roles, '[]') as roles, coalesce(content.rules, '[]') as rules
+    from auth.policy_revisions asked left join lateral (
+      select roles, rules from auth.policy_revisions where revision <= asked.revision and roles is not null
+      order by revision desc limit 1) content on true
+    where asked.revision = ${p.revision}::bigint`,
 );
 
-/** Roles and rules as of a change; undefined when there is none of this number. */
+/** Roles and rules as of a change, none before the first that had any; undefined when there is none of this number. */
 export const findContent = async (session: Session, revision: bigint): Promise<PolicyContent | undefined> =>
   (await selectContent(session, { revision: String(revision) }))[0];
 
