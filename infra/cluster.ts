@@ -78,11 +78,16 @@ async function main(): Promise<void> {
     ends.push(mall.drain);
     await provider.open(mall.gateways[0]!);
     await mall.ready();
+    const first = Number(process.env.ADMIN_PORT);
+    const metrics = first
+      ? `http://localhost:${first}/metrics to ${first + mall.nodes.length - 1}`
+      : "no ADMIN_PORT";
     console.log(`
 EdgeMall is ready: ${options.copies} processes of each service, registry ${redis.says}
   gateways   ${mall.gateways.join("  ")}
   between    mutual TLS, certificates in ${certificates.path}
   logs       ${logFolder}
+  metrics    ${metrics}
   payments   ${provider.name}
 Kill one with kill -9 and it comes back; Ctrl-C drains all.`);
   } catch (error) {

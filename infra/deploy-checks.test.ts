@@ -29,6 +29,8 @@ test("a deploy needs a database that has had all migrations", async () => {
       const [pending] = (await on(empty.url, dryRun)).problems;
       expect(pending).toMatch(/npm run mall -- migrate.*auth\/\d{4}_\w+, .*checkout\/\d{4}_/);
     }
+    const owner = { MIGRATE_DATABASE_URL: migrated.url, DATABASE_URL: empty.url };
+    expect((await verdict({ env: owner })).problems).toEqual([]);
     const secret = "not-to-be-printed";
     const [away] = (await on(`postgres://mall:${secret}@127.0.0.1:1/mall`)).problems;
     expect(away).toContain("cannot be asked (ECONNREFUSED)");

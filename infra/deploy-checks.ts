@@ -37,7 +37,7 @@ const unchecked = (sentence: string): Verdict => ({ problems: [], unchecked: [se
 const fine: Verdict = { problems: [], unchecked: [] };
 
 async function migrationsApplied({ dryRun, env }: Options): Promise<Verdict> {
-  const url = env.DATABASE_URL;
+  const url = env.MIGRATE_DATABASE_URL ?? env.DATABASE_URL;
   if (!url && dryRun) return unchecked("migrations: DATABASE_URL names no database");
   if (!url)
     return problem("migrations: set DATABASE_URL to the owner's address of this environment's database");

@@ -283,9 +283,17 @@ const countedRpcs =
 
 /** Shows how many events wait, asked whenever somebody looks. */
 function watchOutbox({ name, db, clock, metrics }: Kernel): void {
-  const waiting = outboxLag(name);
-  metrics.gauge("mall_outbox_waiting", {}, async () => (await waiting(db, clock())).count);
-  metrics.gauge("mall_outbox_oldest_seconds", {}, async () => (await waiting(db, clock())).oldestSeconds);
+  const ask = outboxLag(name);
+  let asked: ReturnType<typeof ask> | undefined;
+  // both are looked at together
+  const waiting = () => {
+    asked ??= ask(db, clock()).finally(() => {
+      asked = undefined;
+    });
+    return asked;
+  };
+  metrics.gauge("mall_outbox_waiting", {}, async () => (await waiting()).count);
+  metrics.gauge("mall_outbox_oldest_seconds", {}, async () => (await waiting()).oldestSeconds);
 }
 
 /** Runs all, and rejects with the first failure when the last has ended. */

@@ -11,6 +11,10 @@ export async function within<T>(ms: number, what: string, work: Promise<T>): Pro
   }
 }
 
+/** The value of a work that may fail, or undefined when it does or takes longer than `ms`; the work itself goes on. */
+export const soon = <T>(ms: number, work: Promise<T>): Promise<T | undefined> =>
+  within(ms, "it", work).catch(() => undefined);
+
 /** Runs `work` on every item, at most `atOnce` at the same time; rejects with the first failure. */
 export async function eachBounded<T>(
   items: readonly T[],

@@ -71,7 +71,7 @@ export const baseEnv = z.object({
   TLS_CERT: text("File with the certificate of this service."),
   TLS_KEY: text("File with its private key, which nobody else may read."),
   ADMIN_PORT: optionalWhole(
-    { min: 0, max: 65_535 },
+    { min: 1, max: 65_535 },
     "Port of /metrics (Prometheus), for operators only; none when empty. Not on Workers, and another one for each process.",
   ),
   CALLS_IN_FLIGHT_MAX: whole(

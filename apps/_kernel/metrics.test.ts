@@ -34,8 +34,11 @@ test("a gauge that cannot be read, or not soon, is left out; the others are ther
     throw new Error("away");
   });
   metrics.gauge("mall_outbox_waiting", { service: "order" }, () => 1);
+  metrics.gauge("mall_outbox_oldest_seconds", {}, () => new Promise(() => {}));
+  const startedMs = performance.now();
   const lines = (await metrics.text()).split("\n").filter((line) => line && !line.startsWith("#"));
   expect(lines).toEqual(['mall_outbox_waiting{service="order"} 1']);
+  expect(performance.now() - startedMs).toBeLessThan(1_900);
 });
 
 test("a breaker shows whether it is open", async () => {

@@ -1,3 +1,5 @@
+import { soon } from "./concurrency";
+
 /** Every metric by its name: what it tells, and whether it only grows. Names and labels follow Prometheus's conventions. */
 const metrics = {
   mall_http_requests_total: ["counter", "Requests that the gateway answered, by route and status."],
@@ -48,16 +50,15 @@ const labelsText = (labels: Labels): string => {
 /** Longest time that a gauge is waited for. */
 const gaugeWaitMs = 1_000;
 
-async function readOf(read: () => number | Promise<number>): Promise<number | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, gaugeWaitMs, undefined);
-  const value = Promise.resolve().then(read);
-  try {
-    return await Promise.race([value.catch(() => undefined), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+type Gauge = () => number | Promise<number>;
+
+/** What gauges tell now; undefined for one that cannot, or not soon. */
+const valuesOf = (gauges: ReadonlyMap<string, Gauge>): Promise<(readonly [string, number | undefined])[]> =>
+  Promise.all(
+    [...gauges].map(
+      async ([key, read]) => [key, await soon(gaugeWaitMs, Promise.resolve().then(read))] as const,
+    ),
+  );
 
 /**
  * The metrics of a process. prom-client, which would do the same, needs parts of Node that workerd lacks, and what is
@@ -65,7 +66,7 @@ async function readOf(read: () => number | Promise<number>): Promise<number | un
  */
 export function processMetrics(): ProcessMetrics {
   const counters = new Map<MetricName, Map<string, number>>();
-  const gauges = new Map<MetricName, Map<string, () => number | Promise<number>>>();
+  const gauges = new Map<MetricName, Map<string, Gauge>>();
   const of = <T>(all: Map<MetricName, Map<string, T>>, name: MetricName) => {
     const known = all.get(name) ?? new Map<string, T>();
     all.set(name, known);
@@ -80,14 +81,14 @@ export function processMetrics(): ProcessMetrics {
     gauge: (name, labels, read) => void of(gauges, name).set(labelsText(labels), read),
     async text() {
       const lines: string[] = [];
+      // all at once: whoever looks waits for the slowest, not for each
+      const read = new Map([...gauges].map(([name, own]) => [name, valuesOf(own)]));
       for (const [name, [type, help]] of Object.entries(metrics) as [
         MetricName,
         readonly [string, string],
       ][]) {
-        const read = await Promise.all(
-          [...(gauges.get(name) ?? [])].map(async ([key, gauge]) => [key, await readOf(gauge)] as const),
-        );
-        const samples = [...(counters.get(name) ?? []), ...read].filter(([, value]) => value !== undefined);
+        const values = (await read.get(name)) ?? [];
+        const samples = [...(counters.get(name) ?? []), ...values].filter(([, value]) => value !== undefined);
         if (samples.length === 0) continue;
         lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
         for (const [key, value] of samples) lines.push(`${name}${key} ${value}`);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { soon } from "@mall/kernel/concurrency";
 import { timeoutMsOf } from "@mall/kernel/rpc/deadline";
 import { requestIdOf } from "@mall/kernel/rpc/request-id";
 import { answerStore, type Kept } from "./answer-store";
@@ -67,17 +68,6 @@ function shown(request: Request, answer: Kept, own: Record<string, string>): Res
   return new Response(null, { status: 304, headers });
 }
 
-/** The value of a promise that may fail, or undefined when it does or takes longer than `ms`. */
-async function soon<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, ms, undefined);
-  try {
-    return await Promise.race([work.catch(() => undefined), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /**
  * Reads of public data, which are the same for everybody without a token: kept for `cacheMs`, renewed behind the back of
  * who reads them in the second half of that, and served for ten minutes more, marked, while the service does not answer.
@@ -131,7 +121,7 @@ export function publicReads({ cacheMs, mayJoin, nowMs = Date.now }: PublicReadOp
     const waitMs = Math.max(0, degraded.waitMs - flying.ageMs(key));
     const answer = answered();
     background(answer.catch(() => undefined));
-    const fresh = await soon(answer, waitMs);
+    const fresh = await soon(waitMs, answer);
     if (fresh && fresh.status < 500) return shown(request, fresh, forAll);
     return shown(request, old, told(old, "; detail=stale-if-error"));
   };

@@ -25,7 +25,7 @@ export interface ClusterMall {
 export interface ClusterOptions {
   /** Processes of each service. */
   copies: number;
-  /** What all processes share; DATABASE_URL at least. */
+  /** What all processes share; DATABASE_URL at least. Of ADMIN_PORT, the first takes it and each further one 1 more. */
   env: Record<string, string>;
   /** With it processes find each other in this Redis, without it by a list of addresses. */
   redisUrl?: string;
@@ -100,11 +100,13 @@ export async function startClusterMall(options: ClusterOptions): Promise<Cluster
     ...options.env,
     ...registryEnv(places, options.redisUrl),
   };
-  const nodes = places.map(({ service, name, port, grpcPort, address }): Node => {
+  const adminPort = options.env.ADMIN_PORT;
+  const nodes = places.map(({ service, name, port, grpcPort, address }, i): Node => {
     const env = {
       ...shared,
       ...options.certificates?.files(service),
       ...{ SERVICE: service, PORT: String(port), GRPC_PORT: String(grpcPort), ADVERTISED_URL: address },
+      ...(adminPort ? { ADMIN_PORT: String(Number(adminPort) + i) } : {}),
     };
     const { logFolder } = options;
     const node = supervise({ name, port, logFolder, env, onUp: async () => {}, onDown: () => {} });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
 import { emptyDatabase } from "../testing/database";
+import { tcpProxy } from "../testing/proxy";
 import { serviceNames } from "../topology";
 import { migrate } from "./migrate";
 import { pendingMigrations } from "./pending";
@@ -35,6 +36,19 @@ describe("migrations", () => {
     expect(await Promise.race([migrated, Bun.sleep(500).then(() => "waits")])).toBe("waits");
     await other.end();
     expect(await migrated).toBe("migrated");
+  });
+
+  test("are not waited for long where the database hangs", async () => {
+    const proxy = await tcpProxy(Number(new URL(database.url).port));
+    const hanging = new URL(database.url);
+    hanging.port = String(proxy.port);
+    proxy.hang();
+    try {
+      const asked = pendingMigrations(hanging.href, serviceNames, 200).catch((error: Error) => error.message);
+      expect(await Promise.race([asked, Bun.sleep(5_000)])).toContain("the database took longer than 200 ms");
+    } finally {
+      await proxy.stop();
+    }
   });
 
   test("are named when some are missing", async () => {

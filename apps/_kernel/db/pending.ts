@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import postgres from "postgres";
+import { within } from "../concurrency";
 import type { ServiceName } from "../topology";
 
 interface Entry {
@@ -24,9 +25,13 @@ async function lastOf(sql: postgres.Sql, service: ServiceName): Promise<number> 
  * Migrations of these services that a database has not had, as `product/0004_name`, by the rule of the migrator: what is
  * newer than the last one applied. Changes nothing; rejects when the database does not answer within 10 s.
  */
-export async function pendingMigrations(url: string, services: readonly ServiceName[]): Promise<string[]> {
-  const sql = postgres(url, { max: 1, connect_timeout: 10, onnotice: () => {} });
-  try {
+export async function pendingMigrations(
+  url: string,
+  services: readonly ServiceName[],
+  patienceMs = 10_000,
+): Promise<string[]> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const compare = async () => {
     const pending: string[] = [];
     for (const service of services) {
       const last = await lastOf(sql, service);
@@ -35,7 +40,10 @@ export async function pendingMigrations(url: string, services: readonly ServiceN
       );
     }
     return pending;
+  };
+  try {
+    return await within(patienceMs, "the database", compare());
   } finally {
-    await sql.end();
+    await sql.end({ timeout: 1 });
   }
 }
