@@ -1,4 +1,4 @@
-import { limitsOf } from "@mall/gateway/admission";
+import { limitsOf, perAddressInProduction } from "@mall/gateway/admission";
 import { bindingNameOf } from "@mall/kernel/ratelimit/binding";
 import type { Limit } from "@mall/kernel/ratelimit/port";
 import {
@@ -9,6 +9,7 @@ import {
   subscriptions,
 } from "@mall/kernel/topology";
 import deployment from "../wrangler/deployment.json";
+import { schemas } from "./env-table";
 import { assetsFolder } from "./worker-assets";
 
 /** A Worker of the mall; its script is `mall-<name>`, with the environment appended outside dev. */
@@ -66,8 +67,8 @@ const qstashSecrets = ["QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEX
 
 const stripeSecrets = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"];
 
-/** Who uses a Redis over REST, or can. */
-const usesRedis: readonly WorkerName[] = ["auth", "cart", "gateway"];
+/** Whether a Worker uses a Redis over REST, or can. */
+const usesRedis = (name: WorkerName): boolean => "UPSTASH_REDIS_REST_TOKEN" in schemas[name].shape;
 
 /** Secrets that a Worker of an environment needs. dev has a key in the code; wrangler refuses to forget the others. */
 export function requiredSecrets(
@@ -80,7 +81,7 @@ export function requiredSecrets(
     ...(vars.BUS === "qstash" && name !== "gateway" ? qstashSecrets : []),
     ...(vars.PAYMENT_PROVIDER === "stripe" && name === "payment" ? stripeSecrets : []),
     ...(vars.MAILER === "http" && name === "auth" ? ["MAILER_TOKEN"] : []),
-    ...(vars.UPSTASH_REDIS_REST_URL && usesRedis.includes(name) ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
+    ...(vars.UPSTASH_REDIS_REST_URL && usesRedis(name) ? ["UPSTASH_REDIS_REST_TOKEN"] : []),
   ];
 }
 
@@ -91,7 +92,7 @@ export const missingHyperdrives = ({ hyperdrive }: Deployment): ServiceName[] =>
 /** What wrangler/deployment.json says of an environment. */
 export const deploymentOf = (environment: EnvironmentName): Deployment => deployment[environment];
 
-/** Requests of one client that a limit's binding lets in within the longest stretch that a binding can count over. */
+/** A limit as a binding counts it: over 10 s, or a minute where so few are let in that 10 s would hardly count. */
 function bindingOf({ name, perSecond, burst }: Limit, namespace: number) {
   const period = perSecond < 5 ? 60 : 10;
   const simple = { limit: perSecond * period + burst, period };
@@ -101,7 +102,9 @@ function bindingOf({ name, perSecond, burst }: Limit, namespace: number) {
 
 /** The rate-limit bindings of the gateway, which count for all its isolates where it has no Redis. */
 function rateLimitsOf(environment: EnvironmentName, { vars }: Deployment) {
-  const { ofClass, ...limits } = limitsOf(Number(vars.RATE_LIMIT_PER_ADDRESS) || 10);
+  const perAddress = Number(vars.RATE_LIMIT_PER_ADDRESS ?? perAddressInProduction);
+  if (perAddress === 0) return [];
+  const { ofClass, ...limits } = limitsOf(perAddress);
   const first = 7_134_000 + 100 * environmentNames.indexOf(environment);
   return [...Object.values(limits), ...Object.values(ofClass)].map((limit, n) => bindingOf(limit, first + n));
 }

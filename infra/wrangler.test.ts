@@ -7,6 +7,7 @@ import {
   bindingsOf,
   deployOrder,
   environmentNames,
+  requiredSecrets,
   type WorkerName,
   workerNames,
   wranglerConfig,
@@ -53,6 +54,33 @@ describe("the Worker configurations", () => {
         expect(bound.sort()).toEqual(expected.sort());
       }
     }
+  });
+
+  test("have the secrets that the guide to a deployment lists", async () => {
+    const guide = await Bun.file(new URL("docs/deploy-cloudflare.md", import.meta.url)).text();
+    const rows = guide.split("| Secret | Of | When |")[1]!.split("\n\n")[0]!.split("\n").slice(2);
+    const whoIs = (text: string): readonly string[] => {
+      if (text === "all") return workerNames;
+      if (text === "all but the gateway") return serviceNames;
+      return text.split(", ").filter((name) => workerNames.includes(name as WorkerName));
+    };
+    const listed = rows.flatMap((row) => {
+      const [, secrets, of] = row.split("|").map((cell) => cell.trim());
+      if (!secrets || !of) return [];
+      return secrets
+        .split(", ")
+        .flatMap((secret) => whoIs(of).map((name) => `${name} ${secret.slice(1, -1)}`));
+    });
+    const vars = {
+      ...{ BUS: "qstash", PAYMENT_PROVIDER: "stripe", MAILER: "http" },
+      UPSTASH_REDIS_REST_URL: "https://redis.example.com",
+    };
+    const needed = workerNames.flatMap((name) =>
+      requiredSecrets(name, "production", { hyperdrive: {}, vars, routes: [] }).map(
+        (secret) => `${name} ${secret}`,
+      ),
+    );
+    expect(listed.sort()).toEqual(needed.sort());
   });
 
   test("are complete in every environment: profile, database, master key", async () => {

@@ -12,6 +12,9 @@ import type { RateClassName } from "./routes";
 /** What a request counts as beside a request of its client; "provider" is what sends webhooks and events. */
 export type Kind = RateClassName | "provider";
 
+/** Requests a second of one client in production, when nobody says how many. */
+export const perAddressInProduction = 10;
+
 /** The limits of one client, in requests a second and at once. */
 export function limitsOf(perAddress: number) {
   return {

@@ -9,7 +9,7 @@ import { jsonLog } from "@mall/kernel/log";
 import { labelled, type Metrics, processMetrics } from "@mall/kernel/metrics";
 import type { Registry } from "@mall/kernel/registry/port";
 import { Hono } from "hono";
-import { admission, limitsOf, noAdmission } from "./admission";
+import { admission, limitsOf, noAdmission, perAddressInProduction } from "./admission";
 import { batchRoute } from "./batch";
 import { browserRules } from "./browser-rules";
 import { clientAddresses } from "./client-address";
@@ -53,7 +53,7 @@ function edgeOf(
 ): Edge {
   const clock = () => new Date();
   const isProduction = env.MALL_ENV === "production";
-  const perAddress = env.RATE_LIMIT_PER_ADDRESS ?? (isProduction ? 10 : 0);
+  const perAddress = env.RATE_LIMIT_PER_ADDRESS ?? (isProduction ? perAddressInProduction : 0);
   const cacheMs = env.PUBLIC_CACHE_MS ?? (isProduction ? 1_000 : 0);
   const registry = guardedDependencies(reached, watch);
   const admit = () =>
