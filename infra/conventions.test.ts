@@ -68,6 +68,25 @@ describe("the repository", () => {
     }
   });
 
+  test("keeps no state in a module that a Worker may run, but what may vanish with its isolate", () => {
+    const mayVanish = {
+      "apps/_kernel/audit/refusal.ts": "the entry of an error, for as long as that lives",
+      "apps/_kernel/db/client.ts": "the query builder of a connection, for as long as that lives",
+      "apps/_kernel/rpc/http-rule.ts": "read from the contract once",
+      "apps/_kernel/rpc/policy.ts": "read from the contract once",
+      "apps/gateway/worker.ts": "the gateway of an isolate: limits, caches and breakers begin anew with it",
+      "apps/product/db/catalogue.ts": "texts of statements, made once",
+    };
+    const runs = /^apps\/(?!client|example|mall)[^/]+\/(?!testing)/;
+    const onlyInTests = /\.test\.ts$|\/testing\.ts$|\/contract\.ts$/;
+    const state =
+      /^(?:export )?(?:let |(?:const|var) (?!.*readonly)[^\n]*= (?:new (?:Weak)?(?:Map|Set)(?:<.*>)?\(\)|\[\]|\{\});)/m;
+    const found = saying(state).filter(
+      (file) => runs.test(file) && file.endsWith(".ts") && !onlyInTests.test(file),
+    );
+    expect(found.sort()).toEqual(Object.keys(mayVanish).sort());
+  });
+
   test("holds no private key", () => {
     expect(saying(new RegExp(`BEGIN (?:[A-Z]+ )*${"PRIVATE"} KEY`))).toEqual([]);
   });
