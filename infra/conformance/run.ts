@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { $ } from "bun";
 import { root } from "../repository";
-import { startTestWorker } from "./worker-host";
+import { startTestWorker } from "../test-worker";
 
 /*
  * bun infra/conformance/run.ts [http1|http2|workerd] [more for the runner]    Connect's own conformance suite against the

@@ -3,13 +3,13 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "@mall/kernel/testing/ports";
-import { endWrangler, startWrangler } from "../wrangler";
+import { endWrangler, startWrangler } from "./wrangler";
 
 const readyWithinMs = 60_000;
 
-/** The conformance service in workerd; `config` is wrangler's. */
+/** A Worker in workerd that answers 404 at its root; `config` is wrangler's. */
 export async function startTestWorker(config: string): Promise<{ port: number; stop(): Promise<void> }> {
-  const state = mkdtempSync(join(tmpdir(), "mall-conformance-"));
+  const state = mkdtempSync(join(tmpdir(), "mall-test-worker-"));
   const [port] = (await freePorts(1)) as [number];
   const options = ["--local", "--port", String(port), "--inspector-port", "0", "--persist-to", state];
   const env = {
