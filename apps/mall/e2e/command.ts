@@ -6,9 +6,15 @@ import { newUser, type Options, rest } from "./shop";
 const root = new URL("../../..", import.meta.url).pathname;
 
 /** Runs the command line on the database of the mall under test. */
-export async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
+export const mall = (...args: string[]) => mallWith({ LOG_LEVEL: "warn" }, ...args);
+
+/** Runs it with more in its environment. */
+export async function mallWith(
+  given: Readonly<Record<string, string>>,
+  ...args: string[]
+): Promise<{ exitCode: number; text: string }> {
   const { databaseUrl } = await host();
-  const env = { ...process.env, MALL_ENV: "test", LOG_LEVEL: "warn", DATABASE_URL: databaseUrl };
+  const env = { ...process.env, MALL_ENV: "test", DATABASE_URL: databaseUrl, ...given };
   const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
     cwd: root,
     env,

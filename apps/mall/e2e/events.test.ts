@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Db, openDb } from "@mall/kernel/db/client";
 import { uuidOf } from "@mall/kernel/id";
 import { Client } from "@upstash/qstash";
+import { mallWith } from "./command";
 import { busKind, host, hostKind } from "./host";
 import { newUser, rest } from "./shop";
 
-const root = new URL("../../..", import.meta.url).pathname;
 let db: Db;
 beforeAll(async () => {
   db = openDb({ url: (await host()).databaseUrl, max: 2 });
@@ -20,25 +20,8 @@ async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
   throw new Error("it did not happen");
 }
 
-/** Runs the command line on the database of the mall under test, with an environment that knows no bus. */
-async function mall(...args: string[]): Promise<{ exitCode: number; text: string }> {
-  return mallWith({}, ...args);
-}
-
-async function mallWith(
-  given: Record<string, string>,
-  ...args: string[]
-): Promise<{ exitCode: number; text: string }> {
-  const { databaseUrl } = await host();
-  const run = Bun.spawn(["bun", "apps/mall/cli.ts", ...args], {
-    cwd: root,
-    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "silent", DATABASE_URL: databaseUrl, ...given },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const text = (await new Response(run.stdout).text()) + (await new Response(run.stderr).text());
-  return { exitCode: await run.exited, text };
-}
+/** Runs the command line with an environment that knows no bus. */
+const mall = (...args: string[]) => mallWith({ LOG_LEVEL: "silent" }, ...args);
 
 /** Whether a user has a profile, read past the service, which would make it. */
 const profileRows = (userId: string) =>
@@ -121,7 +104,7 @@ describe(`events over the ${busKind} bus (${hostKind})`, () => {
     "come with a schedule, by which QStash has every service sweep",
     async () => {
       const { url, bus } = await host();
-      const env = { ...bus, PUBLIC_URL: url };
+      const env = { ...bus, PUBLIC_URL: url, LOG_LEVEL: "silent" };
       const run = async (...args: string[]) => (await mallWith(env, "schedules", ...args)).text;
       const headers = { authorization: `Bearer ${bus.QSTASH_TOKEN}` };
       const control = async (method: string, path: string) =>

@@ -2,10 +2,9 @@ import { expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { host, hostKind } from "./host";
+import { mall } from "./command";
+import { hostKind } from "./host";
 import { type Cart, type Product, rest } from "./shop";
-
-const root = new URL("../../..", import.meta.url).pathname;
 
 /** Imports a mug at a price, as an operator does. */
 async function priced(handle: string, price: string): Promise<void> {
@@ -14,13 +13,7 @@ async function priced(handle: string, price: string): Promise<void> {
   const head =
     "Handle,Title,Published,Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Variant Price";
   await Bun.write(file, `${head}\n${handle},Mug,true,${handle},shopify,10,${price}`);
-  const { databaseUrl } = await host();
-  const run = Bun.spawn(["bun", "apps/mall/cli.ts", "import", file], {
-    cwd: root,
-    env: { ...process.env, MALL_ENV: "test", LOG_LEVEL: "silent", DATABASE_URL: databaseUrl },
-    ...{ stdout: "ignore", stderr: "inherit" },
-  });
-  expect(await run.exited).toBe(0);
+  expect((await mall("import", file)).exitCode).toBe(0);
   await rm(folder, { recursive: true });
 }
 
