@@ -18,7 +18,7 @@ export function guardedLimiter(shared: SharedLimiter, local: RateLimiter, breake
       try {
         const verdict = await within(limiterWaitMs, "the rate limiter", shared.take(limit, key));
         breaker.succeeded();
-        return { ...verdict, remaining: verdict.remaining ?? own.remaining };
+        return { ...verdict, remaining: verdict.remaining ?? (verdict.isAllowed ? own.remaining : 0) };
       } catch {
         breaker.failed();
         return own;

@@ -218,6 +218,8 @@ describe("rate-limit bindings", () => {
     expect((await one.take(limit, "b")).remaining).toBe(2);
     expect(await all([one, two, three], 3)).toBe(5);
     expect(await all([isolate()], 10)).toBe(0);
+    // what a fresh isolate has left by itself is no use to somebody who is refused
+    expect(await isolate().take(limit, "a")).toEqual({ isAllowed: false, remaining: 0 });
     expect((await bindingLimiter(bindings).take({ ...limit, name: "auth" }, "a")).isAllowed).toBe(true);
   });
 
