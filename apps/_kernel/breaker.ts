@@ -57,6 +57,18 @@ export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: Br
   };
 }
 
+/** Asks a dependency, and tells its breaker how that went. */
+export async function asking<T>(breaker: Breaker, ask: () => Promise<T>): Promise<T> {
+  try {
+    const answer = await ask();
+    breaker.succeeded();
+    return answer;
+  } catch (error) {
+    breaker.failed();
+    throw error;
+  }
+}
+
 /** Where operators see what a breaker does. */
 export interface Watch {
   log: Log;
