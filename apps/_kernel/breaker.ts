@@ -57,14 +57,24 @@ export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: Br
   };
 }
 
+/** What an error says about a dependency; undefined when it says nothing. */
+export type SignOf = (error: unknown, elapsedMs: number) => "away" | "well" | undefined;
+
 /** Asks a dependency, and tells its breaker how that went. */
-export async function asking<T>(breaker: Breaker, ask: () => Promise<T>): Promise<T> {
+export async function asking<T>(
+  breaker: Breaker,
+  ask: () => Promise<T>,
+  signOf: SignOf = () => "away",
+): Promise<T> {
+  const startedMs = performance.now();
   try {
     const answer = await ask();
     breaker.succeeded();
     return answer;
   } catch (error) {
-    breaker.failed();
+    const sign = signOf(error, performance.now() - startedMs);
+    if (sign === "away") breaker.failed();
+    if (sign === "well") breaker.succeeded();
     throw error;
   }
 }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { hasReason } from "../fault";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { fault, hasReason } from "../fault";
 import { sender } from "./attempts";
 import { balancer } from "./balancer";
 import { type Dial, type Discovery, drainingHeader, NotSent, type Outgoing } from "./port";
 import { remoteRegistry } from "./remote";
-import { wasNeverSent } from "./unreachable";
+import { overloaded, serviceSign, unreachable, wasNeverSent } from "./unreachable";
 
 /** What an instance does with a request. */
 type Behaviour = "answers" | "hangs" | "breaks" | "refuses";
@@ -97,6 +98,23 @@ describe("who is told that nobody can be reached", () => {
   });
 });
 
+test.each([
+  ["cannot be reached", unreachable("payment", true), 0, "away"],
+  ["breaks a connection", new Error("ECONNRESET"), 0, "away"],
+  ["answers with nonsense", new ConnectError("HTTP 502", Code.Unavailable), 0, "away"],
+  ["takes seconds", new ConnectError("late", Code.DeadlineExceeded), 4_000, "away"],
+  ["takes seconds, by fetch", new DOMException("late", "TimeoutError"), 4_000, "away"],
+  ["has a caller of little patience", new ConnectError("late", Code.DeadlineExceeded), 3_999, undefined],
+  ["has such a caller by fetch", new DOMException("late", "TimeoutError"), 3_999, undefined],
+  ["has a caller who left", new ConnectError("gone", Code.Canceled), 9_000, undefined],
+  ["has such a caller by fetch", new DOMException("gone", "AbortError"), 9_000, undefined],
+  ["is asked too much at once", overloaded("payment"), 0, undefined],
+  ["has no database", fault("unavailable", "DATABASE_UNAVAILABLE", "away"), 0, "well"],
+  ["refuses", fault("permission_denied", "FORBIDDEN", "no"), 0, "well"],
+] as const)("a service that %s", (_, error, elapsedMs, sign) => {
+  expect(serviceSign(error, elapsedMs)).toBe(sign);
+});
+
 describe("a request that may be repeated", () => {
   test("goes to another instance when its connection broke", async () => {
     const { askOften, counted } = world("breaks", "answers");
@@ -171,6 +189,7 @@ test("a service that hangs takes a bounded part of its callers, and the others n
   const refusal = await ask("product").catch((error) => error);
   expect(hasReason(refusal, "OVERLOADED")).toBe(true);
   expect(refusal.metadata.get("retry-after")).toBe("1");
+  expect(wasNeverSent(refusal, "product")).toBe(true);
   expect(await (await ask("cart")).text()).toBe("cart");
   patient.abort();
   expect((await waiting).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);

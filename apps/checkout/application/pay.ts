@@ -3,9 +3,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CheckoutCompletedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
 import type { Order } from "@mall/gen/mall/order/v1/order_pb";
 import { type Payment, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
+import { asking } from "@mall/kernel/breaker";
 import { hasReason } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
-import { unreachable, wasNeverSent } from "@mall/kernel/registry/unreachable";
+import { serviceSign, unreachable, wasNeverSent } from "@mall/kernel/registry/unreachable";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
 import { later } from "@mall/kernel/time";
 import { findCheckout, moveCheckout } from "../db/checkouts";
@@ -213,23 +214,18 @@ const isClosed = (error: unknown): boolean => hasReason(error, "PAYMENT_EXISTS",
 export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): Promise<PayResult> {
   let payment: Payment;
   try {
-    payment = (await authorize(deps, checkout, input)).payment!;
+    const asked = await asking(deps.payments, () => authorize(deps, checkout, input), serviceSign);
+    payment = asked.payment!;
   } catch (error) {
-    if (wasNeverSent(error, "payment")) {
-      deps.payments.failed();
-      return unsent(deps, checkout, error);
-    }
+    if (wasNeverSent(error, "payment")) return unsent(deps, checkout, error);
     if (isRefusal(error)) {
-      deps.payments.succeeded();
       if (checkout.paysAtOnce) await compensate(deps, checkout, "PAYMENT_REFUSED", error);
       else await awaitAnotherCard(deps, checkout, undefined);
       throw isClosed(error) ? interrupted() : error;
     }
-    deps.payments.failed();
     deps.log("warn", "payment service did not answer", { checkoutId: checkout.id, ...errorFields(error) });
     return pending(deps, checkout);
   }
-  deps.payments.succeeded();
   return settled(deps, checkout, () => afterPayment(deps, checkout, payment));
 }
 
