@@ -7,6 +7,8 @@ export type BreakerState = "closed" | "open";
 /** Keeps what fails again and again from being asked, and from being waited for, by everybody. */
 export interface Breaker {
   readonly state: BreakerState;
+  /** Whether `mayTry` would say yes; for those who are not sure yet that they will ask. */
+  readonly isDue: boolean;
   /** Whether to ask now. While it is open, one in `pauseMs` may, to find out whether it is well again. */
   mayTry(): boolean;
   succeeded(): void;
@@ -34,13 +36,16 @@ export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: Br
     state = next;
     onChange?.(next);
   };
+  const isDue = () => state === "closed" || nowMs() >= nextTryMs;
   return {
     get state() {
       return state;
     },
+    get isDue() {
+      return isDue();
+    },
     mayTry() {
-      if (state === "closed") return true;
-      if (nowMs() < nextTryMs) return false;
+      if (!isDue()) return false;
       nextTryMs = nowMs() + pauseMs;
       return true;
     },

@@ -175,9 +175,13 @@ interface Basket {
   secret: Record<string, string>;
 }
 
-async function newBasket(): Promise<Basket> {
+async function emptyBasket(): Promise<Basket> {
   const { body } = await ask("POST", "/v1/carts", {});
-  const basket = { cartId: body.cart.id, secret: { "x-cart-secret": body.cartSecret } };
+  return { cartId: body.cart.id, secret: { "x-cart-secret": body.cartSecret } };
+}
+
+async function newBasket(): Promise<Basket> {
+  const basket = await emptyBasket();
   expect((await add(basket)).status).toBe(200);
   return basket;
 }
@@ -349,12 +353,16 @@ test("metrics tell what happened: answers by route, RPCs by code, reads of cache
 /** Baskets with something in them. */
 const newBaskets = (count: number) => Promise.all(Array.from({ length: count }, newBasket));
 
+/** Milliseconds after which payments that are away may be tried again. */
+const pauseMs = 1_000;
+
 /** 1 while checkout does not ask payments, else 0. */
 const paymentsOpen = () => shown("mall_breaker_open", 'dependency="payment",service="checkout"');
 
 describe("while payments", () => {
   let tests = 0;
   beforeEach(async () => {
+    for (const told of [away, silent, busy, slow]) told.clear();
     // nobody may buy so often
     address = `198.51.100.${++tests}`;
     await settled();
@@ -387,6 +395,20 @@ describe("while payments", () => {
     expect((await open()).holds).toBe(0);
     // those that were asked meanwhile have answered, so nobody is refused any more
     expect((await buy(await newBasket())).status).toBe(201);
+  });
+
+  test("were away, the one purchase a second that tries is one that comes to pay", async () => {
+    const [first, second, third, ...five] = await newBaskets(8);
+    const empty = await emptyBasket();
+    const statusOf = async (basket: Basket) => (await buy(basket)).status;
+    silent.add("payment");
+    for (const basket of five) expect(await statusOf(basket)).toBe(202);
+    await Bun.sleep(pauseMs);
+    expect((await Promise.all([first!, second!].map(statusOf))).toSorted()).toEqual([202, 503]);
+    silent.delete("payment");
+    await Bun.sleep(pauseMs);
+    expect([await paymentsOpen(), (await buy(empty)).body.reason]).toEqual([1, "CART_EMPTY"]);
+    expect(await statusOf(third!)).toBe(201);
   });
 
   test("are slower than buyers with little patience, nobody else is refused", async () => {

@@ -56,9 +56,9 @@ describe("a breaker", () => {
     one.failed();
     expect([one.state, one.mayTry()]).toEqual(["closed", true]);
     one.failed();
-    expect([one.state, one.mayTry()]).toEqual(["open", false]);
+    expect([one.state, one.isDue, one.mayTry()]).toEqual(["open", false, false]);
     nowMs = 1_000;
-    expect([one.mayTry(), one.mayTry()]).toEqual([true, false]);
+    expect([one.isDue, one.mayTry(), one.isDue, one.mayTry()]).toEqual([true, true, false, false]);
     one.failed();
     nowMs = 1_999;
     expect(one.mayTry()).toBe(false);

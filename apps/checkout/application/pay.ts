@@ -197,11 +197,11 @@ async function unsent(deps: Deps, checkout: Checkout, error: unknown): Promise<n
 }
 
 /**
- * Fault SERVICE_UNAVAILABLE, before anything is reserved, while the payment service has not answered several times; one
- * purchase a second is let through to find out whether it does again.
+ * Fault SERVICE_UNAVAILABLE, before anything is reserved, while the payment service has not answered several times. The
+ * one purchase a second that finds out whether it does again is the first that comes to `pay`, not one with an empty cart.
  */
 export function checkPayments({ payments }: Pick<Deps, "payments">): void {
-  if (!payments.mayTry()) throw unreachable("payment", false);
+  if (!payments.isDue) throw unreachable("payment", false);
 }
 
 /** Whether the payment or its order was undone before the attempt arrived: the sweeper took the checkout over. */
@@ -212,6 +212,7 @@ const isClosed = (error: unknown): boolean => hasReason(error, "PAYMENT_EXISTS",
  * taken for a decline: the result is pending, and the sweeper asks again.
  */
 export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): Promise<PayResult> {
+  if (!deps.payments.mayTry()) return unsent(deps, checkout, unreachable("payment", false));
   let payment: Payment;
   try {
     const asked = await asking(deps.payments, () => authorize(deps, checkout, input), serviceSign);
