@@ -136,6 +136,19 @@ describe("a request that may be repeated", () => {
     expect(sent.length).toBe(1);
   });
 
+  test("ends with the reason of its signal, however often it was tried", async () => {
+    const { registry, sent } = world("hangs", "hangs");
+    const caller = new AbortController();
+    const request = new Request("http://product/", { signal: caller.signal });
+    const asked = registry
+      .fetch("product")(request, { isRepeatable: true })
+      .catch((error: unknown) => error);
+    while (sent.length < 2) await Bun.sleep(10);
+    const late = new ConnectError("the operation timed out", Code.DeadlineExceeded);
+    caller.abort(late);
+    expect(await asked).toBe(late);
+  });
+
   test("costs no more than a tenth in an outage, beside ten at its begin", async () => {
     for (const behaviour of ["breaks", "hangs"] as const) {
       const { ask, sent, counted } = world(behaviour, behaviour);

@@ -1,9 +1,8 @@
-import { ConnectError } from "@connectrpc/connect";
 import type { ServiceName } from "../topology";
 import type { Balancer, Ending, Peer } from "./balancer";
 import { retryBudget } from "./budget";
 import { type Dial, drainingHeader, NotSent, type Outgoing } from "./port";
-import { isTimeout, unreachable } from "./unreachable";
+import { isTimeout, unreachable, wasNeverSent } from "./unreachable";
 
 export interface Attempts {
   service: ServiceName;
@@ -125,7 +124,7 @@ export function sender({ service, balancer, dial, onAttempt, random = Math.rando
         for (const other of running.keys()) other.abort(overtaken);
         return first.response;
       }
-      const isUnreachable = first.error instanceof ConnectError;
+      const isUnreachable = wasNeverSent(first.error, service);
       if (!isUnreachable && mayRepeat()) start(pause(random() * repetition.jitterMs * 2 ** (attempts - 1)));
       else if (running.size === 0)
         throw isUnreachable && attempts > 1 ? unreachable(service, true, first.error) : first.error;
