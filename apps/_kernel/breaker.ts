@@ -7,6 +7,8 @@ export type BreakerState = "closed" | "open";
 /** Keeps what fails again and again from being asked, and from being waited for, by everybody. */
 export interface Breaker {
   readonly state: BreakerState;
+  /** Whether `mayTry` would say yes; for those who are not sure yet that they will ask. */
+  readonly isDue: boolean;
   /** Whether to ask now. While it is open, one in `pauseMs` may, to find out whether it is well again. */
   mayTry(): boolean;
   succeeded(): void;
@@ -34,13 +36,16 @@ export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: Br
     state = next;
     onChange?.(next);
   };
+  const isDue = () => state === "closed" || nowMs() >= nextTryMs;
   return {
     get state() {
       return state;
     },
+    get isDue() {
+      return isDue();
+    },
     mayTry() {
-      if (state === "closed") return true;
-      if (nowMs() < nextTryMs) return false;
+      if (!isDue()) return false;
       nextTryMs = nowMs() + pauseMs;
       return true;
     },
@@ -55,6 +60,28 @@ export function breaker({ failuresMax, pauseMs, onChange, nowMs = Date.now }: Br
       become("open");
     },
   };
+}
+
+/** What an error says about a dependency; undefined when it says nothing. */
+export type SignOf = (error: unknown, elapsedMs: number) => "away" | "well" | undefined;
+
+/** Asks a dependency, and tells its breaker how that went. */
+export async function asking<T>(
+  breaker: Breaker,
+  ask: () => Promise<T>,
+  signOf: SignOf = () => "away",
+): Promise<T> {
+  const startedMs = performance.now();
+  try {
+    const answer = await ask();
+    breaker.succeeded();
+    return answer;
+  } catch (error) {
+    const sign = signOf(error, performance.now() - startedMs);
+    if (sign === "away") breaker.failed();
+    if (sign === "well") breaker.succeeded();
+    throw error;
+  }
 }
 
 /** Where operators see what a breaker does. */

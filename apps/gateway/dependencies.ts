@@ -1,7 +1,7 @@
-import { ConnectError } from "@connectrpc/connect";
-import { type Breaker, type BreakerState, type Watch, watchedBreaker } from "@mall/kernel/breaker";
-import { fault, faultInfo } from "@mall/kernel/fault";
+import { asking, type Breaker, type BreakerState, type Watch, watchedBreaker } from "@mall/kernel/breaker";
+import { fault } from "@mall/kernel/fault";
 import type { Registry } from "@mall/kernel/registry/port";
+import { serviceSign } from "@mall/kernel/registry/unreachable";
 import { type ServiceName, serviceNames } from "@mall/kernel/topology";
 
 /** The registry with a breaker before each service. */
@@ -10,16 +10,6 @@ export interface Dependencies extends Registry {
 }
 
 const settings = { failuresMax: 5, pauseMs: 1_000 };
-
-/** A client may give a service less time than it needs; that says nothing about the service. */
-const patientMs = 4_000;
-
-/** Whether an error says that the service is not there, and not that the client left or that there was too much to do. */
-function isOutage(error: unknown, elapsedMs: number): boolean {
-  if (error instanceof ConnectError) return faultInfo(error)?.reason === "SERVICE_UNAVAILABLE";
-  const { name } = error as Error;
-  return name === "TimeoutError" ? elapsedMs >= patientMs : name !== "AbortError";
-}
 
 /**
  * Asks a service that failed to answer five times in a row only once a second, until it answers; all others are refused
@@ -36,15 +26,7 @@ export function guardedDependencies(registry: Registry, watch: Watch): Dependenc
       const message = `The ${service} service does not answer at the moment.`;
       throw fault("unavailable", "SERVICE_UNAVAILABLE", message, { retryAfterSeconds: 1 });
     }
-    const startedMs = performance.now();
-    try {
-      const answer = await work();
-      own.succeeded();
-      return answer;
-    } catch (error) {
-      if (isOutage(error, performance.now() - startedMs)) own.failed();
-      throw error;
-    }
+    return asking(own, work, serviceSign);
   }
 
   return {

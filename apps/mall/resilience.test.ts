@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { createGateway, type Gateway } from "@mall/gateway/service";
 import { ProductService } from "@mall/gen/mall/product/v1/product_pb";
 import type { MallApp } from "@mall/kernel/app";
@@ -9,7 +10,7 @@ import { rpcScope, serviceTokens } from "@mall/kernel/identity/service-token";
 import { processMetrics } from "@mall/kernel/metrics";
 import { inProcessRegistry } from "@mall/kernel/registry/in-process";
 import type { Registry } from "@mall/kernel/registry/port";
-import { unreachable } from "@mall/kernel/registry/unreachable";
+import { overloaded, unreachable } from "@mall/kernel/registry/unreachable";
 import { testDatabase } from "@mall/kernel/testing/database";
 import { type TcpProxy, tcpProxy } from "@mall/kernel/testing/proxy";
 import { startTestRedisRest, type TestRedisRest } from "@mall/kernel/testing/redis-rest";
@@ -30,6 +31,11 @@ const clock = () => new Date();
 const away = new Set<string>();
 /** Services that may have had a request whose answer never comes. */
 const silent = new Set<ServiceName>();
+/** Services that too many of this process wait for already. */
+const busy = new Set<ServiceName>();
+/** Services that are still at work when the caller's time is over, and how many calls ended so. */
+const slow = new Set<ServiceName>();
+let late = 0;
 const metrics = processMetrics();
 const dbs: Db[] = [];
 const apps: MallApp[] = [];
@@ -46,6 +52,7 @@ let address = "203.0.113.1";
 const inner = inProcessRegistry();
 const checked = (name: ServiceName) => {
   if (away.has(name) || silent.has(name)) throw unreachable(name, silent.has(name));
+  if (busy.has(name)) throw overloaded(name);
 };
 const registry: Registry = {
   fetch: (name) => async (request, sending) => {
@@ -53,9 +60,12 @@ const registry: Registry = {
     return inner.fetch(name)(request, sending);
   },
   transport: (name) => ({
-    async unary(...args) {
+    async unary(method, signal, timeoutMs, ...rest) {
       checked(name);
-      return inner.transport(name).unary(...args);
+      if (!slow.has(name)) return inner.transport(name).unary(method, signal, timeoutMs, ...rest);
+      await Bun.sleep(timeoutMs!);
+      late++;
+      throw new ConnectError("the operation timed out", Code.DeadlineExceeded);
     },
     stream: inner.transport(name).stream,
   }),
@@ -165,9 +175,13 @@ interface Basket {
   secret: Record<string, string>;
 }
 
-async function newBasket(): Promise<Basket> {
+async function emptyBasket(): Promise<Basket> {
   const { body } = await ask("POST", "/v1/carts", {});
-  const basket = { cartId: body.cart.id, secret: { "x-cart-secret": body.cartSecret } };
+  return { cartId: body.cart.id, secret: { "x-cart-secret": body.cartSecret } };
+}
+
+async function newBasket(): Promise<Basket> {
+  const basket = await emptyBasket();
   expect((await add(basket)).status).toBe(200);
   return basket;
 }
@@ -175,7 +189,7 @@ async function newBasket(): Promise<Basket> {
 const add = ({ cartId, secret }: Basket) =>
   ask("POST", `/v1/carts/${cartId}/items`, { variantId: known.variantId, quantity: 1 }, secret);
 
-const buy = ({ cartId, secret }: Basket) =>
+const buy = ({ cartId, secret }: Basket, headers: Record<string, string> = {}) =>
   ask(
     "POST",
     "/v1/checkouts",
@@ -183,7 +197,7 @@ const buy = ({ cartId, secret }: Basket) =>
       ...{ cartId, email: person.email, shippingAddress, shippingOption: "standard" },
       payment: { method: "fake", token: "tok_ok" },
     },
-    { ...secret, "idempotency-key": crypto.randomUUID() },
+    { ...secret, ...headers, "idempotency-key": crypto.randomUUID() },
   );
 
 async function prepare(): Promise<void> {
@@ -336,8 +350,23 @@ test("metrics tell what happened: answers by route, RPCs by code, reads of cache
   expect(await metrics.text()).not.toContain(basket.cartId);
 });
 
+/** Baskets with something in them. */
+const newBaskets = (count: number) => Promise.all(Array.from({ length: count }, newBasket));
+
+/** Milliseconds after which payments that are away may be tried again. */
+const pauseMs = 1_000;
+
+/** 1 while checkout does not ask payments, else 0. */
+const paymentsOpen = () => shown("mall_breaker_open", 'dependency="payment",service="checkout"');
+
 describe("while payments", () => {
-  beforeEach(settled);
+  let tests = 0;
+  beforeEach(async () => {
+    for (const told of [away, silent, busy, slow]) told.clear();
+    // nobody may buy so often
+    address = `198.51.100.${++tests}`;
+    await settled();
+  });
 
   test("are away, a purchase is undone at once, and its cart is bought when they are back", async () => {
     const basket = await newBasket();
@@ -350,14 +379,13 @@ describe("while payments", () => {
   });
 
   test("do not answer, some purchases stay open, the next ones are refused with nothing reserved", async () => {
-    const baskets: Basket[] = [];
-    for (let i = 0; i < 8; i++) baskets.push(await newBasket());
+    const baskets = await newBaskets(8);
     silent.add("payment");
     const seen: number[] = [];
     for (const basket of baskets) seen.push((await buy(basket)).status);
     // the fifth failure in a row opens the breaker, and one a second tries
     expect(seen.slice(0, 6)).toEqual([202, 202, 202, 202, 202, 503]);
-    expect(await shown("mall_breaker_open", 'dependency="payment",service="checkout"')).toBe(1);
+    expect(await paymentsOpen()).toBe(1);
     expect(await open()).toEqual({
       holds: seen.filter((status) => status === 202).length,
       checkouts: seen.filter((status) => status === 202).length,
@@ -367,5 +395,40 @@ describe("while payments", () => {
     expect((await open()).holds).toBe(0);
     // those that were asked meanwhile have answered, so nobody is refused any more
     expect((await buy(await newBasket())).status).toBe(201);
+  });
+
+  test("were away, the one purchase a second that tries is one that comes to pay", async () => {
+    const [first, second, third, ...five] = await newBaskets(8);
+    const empty = await emptyBasket();
+    const statusOf = async (basket: Basket) => (await buy(basket)).status;
+    silent.add("payment");
+    for (const basket of five) expect(await statusOf(basket)).toBe(202);
+    await Bun.sleep(pauseMs);
+    expect((await Promise.all([first!, second!].map(statusOf))).toSorted()).toEqual([202, 503]);
+    silent.delete("payment");
+    await Bun.sleep(pauseMs);
+    expect([await paymentsOpen(), (await buy(empty)).body.reason]).toEqual([1, "CART_EMPTY"]);
+    expect(await statusOf(third!)).toBe(201);
+  });
+
+  test("are slower than buyers with little patience, nobody else is refused", async () => {
+    const baskets = await newBaskets(6);
+    slow.add("payment");
+    const hasty = { "connect-timeout-ms": "1500" };
+    await Promise.all(baskets.map((basket) => buy(basket, hasty)));
+    for (const untilMs = Date.now() + 5_000; late < 6 && Date.now() < untilMs; ) await Bun.sleep(20);
+    slow.delete("payment");
+    expect([late, await paymentsOpen()]).toEqual([6, 0]);
+    expect((await buy(await newBasket())).status).toBe(201);
+  });
+
+  test("have too many waiting for them, a purchase is undone at once, and the next one is tried", async () => {
+    busy.add("payment");
+    for (const basket of await newBaskets(6)) {
+      const { status, body } = await buy(basket);
+      expect([status, body.reason]).toEqual([503, "OVERLOADED"]);
+    }
+    busy.delete("payment");
+    expect([await open(), await paymentsOpen()]).toEqual([{ holds: 0, checkouts: 0 }, 0]);
   });
 });

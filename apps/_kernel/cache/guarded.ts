@@ -1,4 +1,4 @@
-import type { Breaker } from "../breaker";
+import { asking, type Breaker } from "../breaker";
 import { within } from "../concurrency";
 import type { Cache } from "./port";
 
@@ -10,16 +10,8 @@ export const cacheWaitMs = 50;
  * in it. Only `forget` rejects then, since what is kept must not be read when the cache is back.
  */
 export function guardedCache(shared: Cache, breaker: Breaker): Cache {
-  async function asked<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      const result = await within(cacheWaitMs, "the cache", work());
-      breaker.succeeded();
-      return result;
-    } catch (error) {
-      breaker.failed();
-      throw error;
-    }
-  }
+  const asked = <T>(work: () => Promise<T>) =>
+    asking(breaker, () => within(cacheWaitMs, "the cache", work()));
   return {
     async read(group, keys) {
       const nothing = { generation: "", values: keys.map(() => undefined) };

@@ -1,4 +1,4 @@
-import type { Breaker } from "../breaker";
+import { asking, type Breaker } from "../breaker";
 import { within } from "../concurrency";
 import type { RateLimiter, SharedLimiter } from "./port";
 
@@ -15,12 +15,11 @@ export function guardedLimiter(shared: SharedLimiter, local: RateLimiter, breake
     async take(limit, key) {
       const own = await local.take(limit, key);
       if (!own.isAllowed || !breaker.mayTry()) return own;
+      const asked = () => within(limiterWaitMs, "the rate limiter", shared.take(limit, key));
       try {
-        const verdict = await within(limiterWaitMs, "the rate limiter", shared.take(limit, key));
-        breaker.succeeded();
-        return { ...verdict, remaining: verdict.remaining ?? own.remaining };
+        const verdict = await asking(breaker, asked);
+        return { ...verdict, remaining: verdict.remaining ?? (verdict.isAllowed ? own.remaining : 0) };
       } catch {
-        breaker.failed();
         return own;
       }
     },

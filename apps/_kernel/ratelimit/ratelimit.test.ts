@@ -56,9 +56,9 @@ describe("a breaker", () => {
     one.failed();
     expect([one.state, one.mayTry()]).toEqual(["closed", true]);
     one.failed();
-    expect([one.state, one.mayTry()]).toEqual(["open", false]);
+    expect([one.state, one.isDue, one.mayTry()]).toEqual(["open", false, false]);
     nowMs = 1_000;
-    expect([one.mayTry(), one.mayTry()]).toEqual([true, false]);
+    expect([one.isDue, one.mayTry(), one.isDue, one.mayTry()]).toEqual([true, true, false, false]);
     one.failed();
     nowMs = 1_999;
     expect(one.mayTry()).toBe(false);
@@ -218,6 +218,8 @@ describe("rate-limit bindings", () => {
     expect((await one.take(limit, "b")).remaining).toBe(2);
     expect(await all([one, two, three], 3)).toBe(5);
     expect(await all([isolate()], 10)).toBe(0);
+    // what a fresh isolate has left by itself is no use to somebody who is refused
+    expect(await isolate().take(limit, "a")).toEqual({ isAllowed: false, remaining: 0 });
     expect((await bindingLimiter(bindings).take({ ...limit, name: "auth" }, "a")).isAllowed).toBe(true);
   });
 

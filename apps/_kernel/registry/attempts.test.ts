@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { hasReason } from "../fault";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { fault, hasReason } from "../fault";
 import { sender } from "./attempts";
 import { balancer } from "./balancer";
 import { type Dial, type Discovery, drainingHeader, NotSent, type Outgoing } from "./port";
 import { remoteRegistry } from "./remote";
-import { wasNeverSent } from "./unreachable";
+import { overloaded, serviceSign, unreachable, wasNeverSent } from "./unreachable";
 
 /** What an instance does with a request. */
 type Behaviour = "answers" | "hangs" | "breaks" | "refuses";
@@ -97,6 +98,23 @@ describe("who is told that nobody can be reached", () => {
   });
 });
 
+test.each([
+  ["cannot be reached", unreachable("payment", true), 0, "away"],
+  ["breaks a connection", new Error("ECONNRESET"), 0, "away"],
+  ["answers with nonsense", new ConnectError("HTTP 502", Code.Unavailable), 0, "away"],
+  ["takes seconds", new ConnectError("late", Code.DeadlineExceeded), 4_000, "away"],
+  ["takes seconds, by fetch", new DOMException("late", "TimeoutError"), 4_000, "away"],
+  ["has a caller of little patience", new ConnectError("late", Code.DeadlineExceeded), 3_999, undefined],
+  ["has such a caller by fetch", new DOMException("late", "TimeoutError"), 3_999, undefined],
+  ["has a caller who left", new ConnectError("gone", Code.Canceled), 9_000, undefined],
+  ["has such a caller by fetch", new DOMException("gone", "AbortError"), 9_000, undefined],
+  ["is asked too much at once", overloaded("payment"), 0, undefined],
+  ["has no database", fault("unavailable", "DATABASE_UNAVAILABLE", "away"), 0, "well"],
+  ["refuses", fault("permission_denied", "FORBIDDEN", "no"), 0, "well"],
+] as const)("a service that %s", (_, error, elapsedMs, sign) => {
+  expect(serviceSign(error, elapsedMs)).toBe(sign);
+});
+
 describe("a request that may be repeated", () => {
   test("goes to another instance when its connection broke", async () => {
     const { askOften, counted } = world("breaks", "answers");
@@ -116,6 +134,19 @@ describe("a request that may be repeated", () => {
     const { ask, sent } = world("hangs");
     expect(await ask(true, 2_300)).toContain("timed out");
     expect(sent.length).toBe(1);
+  });
+
+  test("ends with the reason of its signal, however often it was tried", async () => {
+    const { registry, sent } = world("hangs", "hangs");
+    const caller = new AbortController();
+    const request = new Request("http://product/", { signal: caller.signal });
+    const asked = registry
+      .fetch("product")(request, { isRepeatable: true })
+      .catch((error: unknown) => error);
+    while (sent.length < 2) await Bun.sleep(10);
+    const late = new ConnectError("the operation timed out", Code.DeadlineExceeded);
+    caller.abort(late);
+    expect(await asked).toBe(late);
   });
 
   test("costs no more than a tenth in an outage, beside ten at its begin", async () => {
@@ -171,6 +202,7 @@ test("a service that hangs takes a bounded part of its callers, and the others n
   const refusal = await ask("product").catch((error) => error);
   expect(hasReason(refusal, "OVERLOADED")).toBe(true);
   expect(refusal.metadata.get("retry-after")).toBe("1");
+  expect(wasNeverSent(refusal, "product")).toBe(true);
   expect(await (await ask("cart")).text()).toBe("cart");
   patient.abort();
   expect((await waiting).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);

@@ -1,9 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { ServiceName } from "../topology";
 import type { Balancer, Ending, Peer } from "./balancer";
 import { retryBudget } from "./budget";
 import { type Dial, drainingHeader, NotSent, type Outgoing } from "./port";
-import { unreachable } from "./unreachable";
+import { isTimeout, unreachable, wasNeverSent } from "./unreachable";
 
 export interface Attempts {
   service: ServiceName;
@@ -19,10 +18,6 @@ export const repetition = { attemptsMax: 3, slowMs: 1_000, jitterMs: 50 };
 
 /** Why an attempt was given up: another instance answered first. */
 const overtaken = new Error("another instance answered first");
-
-const isTimeout = (reason: unknown): boolean =>
-  (reason as Error | undefined)?.name === "TimeoutError" ||
-  (reason instanceof ConnectError && reason.code === Code.DeadlineExceeded);
 
 /** What a failed attempt says about its instance: a caller that went away, or that had no patience, says nothing. */
 function endingOf({ signal }: Outgoing, sinceMs: number): Ending {
@@ -129,7 +124,7 @@ export function sender({ service, balancer, dial, onAttempt, random = Math.rando
         for (const other of running.keys()) other.abort(overtaken);
         return first.response;
       }
-      const isUnreachable = first.error instanceof ConnectError;
+      const isUnreachable = wasNeverSent(first.error, service);
       if (!isUnreachable && mayRepeat()) start(pause(random() * repetition.jitterMs * 2 ** (attempts - 1)));
       else if (running.size === 0)
         throw isUnreachable && attempts > 1 ? unreachable(service, true, first.error) : first.error;

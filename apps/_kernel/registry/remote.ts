@@ -1,10 +1,10 @@
 import { turnstile } from "../concurrency";
-import { fault } from "../fault";
 import type { ServiceName } from "../topology";
 import { type Attempts, sender } from "./attempts";
 import { balancer, ejection } from "./balancer";
 import type { Dial, Discovery, Instance, Outgoing, Registry, ServiceFetch } from "./port";
 import { fetchRegistry } from "./transport";
+import { overloaded } from "./unreachable";
 
 /** What a registry of many processes is made of: which instances there are, and how to talk to one. */
 export interface RemoteOptions {
@@ -36,11 +36,6 @@ const probeOver =
     if (!ok) throw new Error(`${instance.url} is not ready`);
   };
 
-const overloaded = (service: ServiceName) => () =>
-  fault("unavailable", "OVERLOADED", `Too many requests wait for the ${service} service; try again.`, {
-    retryAfterSeconds: 1,
-  });
-
 /**
  * The registry of a process among others. Each request goes to one instance of its service, to the next one when it
  * could not be sent, and to a second one when the contract allows that and the first is slow or broke off. Faults
@@ -57,7 +52,7 @@ export function remoteRegistry({
   return fetchRegistry((service): ServiceFetch => {
     const bulkhead = turnstile(inFlightMax ?? inFlightMaxDefault, {
       waitingMax: 0,
-      refuse: overloaded(service),
+      refuse: () => overloaded(service),
     });
     const instances = () => discovery.instances(service);
     const send = sender({

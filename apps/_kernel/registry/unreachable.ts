@@ -1,5 +1,6 @@
-import type { ConnectError } from "@connectrpc/connect";
-import { fault, faultInfo, hasReason } from "../fault";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { SignOf } from "../breaker";
+import { fault, faultInfo } from "../fault";
 import type { ServiceName } from "../topology";
 
 /** SERVICE_UNAVAILABLE: no instance took a request. `wasSent` says whether one may have had it before it broke off. */
@@ -10,9 +11,36 @@ export const unreachable = (service: ServiceName, wasSent: boolean, cause?: unkn
     cause,
   });
 
+/** OVERLOADED: too many requests of this process wait for a service already, so that this one was not sent. */
+export const overloaded = (service: ServiceName): ConnectError =>
+  fault("unavailable", "OVERLOADED", `Too many requests wait for the ${service} service; try again.`, {
+    metadata: { service, sent: "no" },
+    retryAfterSeconds: 1,
+  });
+
 /** Whether an error of a call says that no instance of the service has had it, so that it had no effect. */
 export const wasNeverSent = (error: unknown, service: ServiceName): boolean => {
-  if (!hasReason(error, "SERVICE_UNAVAILABLE")) return false;
-  const { service: of, sent } = faultInfo(error)!.metadata;
-  return of === service && sent === "no";
+  const metadata = faultInfo(error)?.metadata;
+  return metadata?.service === service && metadata.sent === "no";
+};
+
+/** Whether an error, or the reason of a signal, is that the time is over. */
+export const isTimeout = (error: unknown): boolean =>
+  (error as Error | undefined)?.name === "TimeoutError" || hasCode(error, Code.DeadlineExceeded);
+
+const hasCode = (error: unknown, code: Code) => error instanceof ConnectError && error.code === code;
+
+/** A caller may give a service less time than it needs. */
+const patientMs = 4_000;
+
+/**
+ * What an error of a call says about its service: every answer says that it is there, even a refusal. A caller who left,
+ * who had little patience or who asked too much at once says nothing.
+ */
+export const serviceSign: SignOf = (error, elapsedMs) => {
+  if (isTimeout(error)) return elapsedMs >= patientMs ? "away" : undefined;
+  if ((error as Error).name === "AbortError" || hasCode(error, Code.Canceled)) return undefined;
+  const reason = faultInfo(error)?.reason;
+  if (reason === "OVERLOADED") return undefined;
+  return reason === undefined || reason === "SERVICE_UNAVAILABLE" ? "away" : "well";
 };

@@ -1,4 +1,4 @@
-import type { Breaker } from "@mall/kernel/breaker";
+import { asking, type Breaker } from "@mall/kernel/breaker";
 import { within } from "@mall/kernel/concurrency";
 import type { ConfigStore } from "./port";
 
@@ -10,14 +10,7 @@ export function quickConfig(store: ConfigStore, breaker: Breaker): Pick<ConfigSt
   return {
     async newest() {
       if (!breaker.mayTry()) throw new Error("the store of the configuration does not answer");
-      try {
-        const newest = await within(quickMs, "the store of the configuration", store.newest());
-        breaker.succeeded();
-        return newest;
-      } catch (error) {
-        breaker.failed();
-        throw error;
-      }
+      return asking(breaker, () => within(quickMs, "the store of the configuration", store.newest()));
     },
   };
 }

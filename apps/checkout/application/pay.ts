@@ -3,9 +3,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CheckoutCompletedSchema } from "@mall/gen/mall/checkout/v1/events_pb";
 import type { Order } from "@mall/gen/mall/order/v1/order_pb";
 import { type Payment, PaymentState } from "@mall/gen/mall/payment/v1/payment_pb";
+import { asking } from "@mall/kernel/breaker";
 import { hasReason } from "@mall/kernel/fault";
 import { errorFields } from "@mall/kernel/log";
-import { unreachable, wasNeverSent } from "@mall/kernel/registry/unreachable";
+import { serviceSign, unreachable, wasNeverSent } from "@mall/kernel/registry/unreachable";
 import { faultAnswer } from "@mall/kernel/rpc/idempotency";
 import { later } from "@mall/kernel/time";
 import { findCheckout, moveCheckout } from "../db/checkouts";
@@ -196,11 +197,11 @@ async function unsent(deps: Deps, checkout: Checkout, error: unknown): Promise<n
 }
 
 /**
- * Fault SERVICE_UNAVAILABLE, before anything is reserved, while the payment service has not answered several times; one
- * purchase a second is let through to find out whether it does again.
+ * Fault SERVICE_UNAVAILABLE, before anything is reserved, while the payment service has not answered several times. The
+ * one purchase a second that finds out whether it does again is the first that comes to `pay`, not one with an empty cart.
  */
 export function checkPayments({ payments }: Pick<Deps, "payments">): void {
-  if (!payments.mayTry()) throw unreachable("payment", false);
+  if (!payments.isDue) throw unreachable("payment", false);
 }
 
 /** Whether the payment or its order was undone before the attempt arrived: the sweeper took the checkout over. */
@@ -211,25 +212,21 @@ const isClosed = (error: unknown): boolean => hasReason(error, "PAYMENT_EXISTS",
  * taken for a decline: the result is pending, and the sweeper asks again.
  */
 export async function pay(deps: Deps, checkout: Checkout, input: PaymentInput): Promise<PayResult> {
+  if (!deps.payments.mayTry()) return unsent(deps, checkout, unreachable("payment", false));
   let payment: Payment;
   try {
-    payment = (await authorize(deps, checkout, input)).payment!;
+    const asked = await asking(deps.payments, () => authorize(deps, checkout, input), serviceSign);
+    payment = asked.payment!;
   } catch (error) {
-    if (wasNeverSent(error, "payment")) {
-      deps.payments.failed();
-      return unsent(deps, checkout, error);
-    }
+    if (wasNeverSent(error, "payment")) return unsent(deps, checkout, error);
     if (isRefusal(error)) {
-      deps.payments.succeeded();
       if (checkout.paysAtOnce) await compensate(deps, checkout, "PAYMENT_REFUSED", error);
       else await awaitAnotherCard(deps, checkout, undefined);
       throw isClosed(error) ? interrupted() : error;
     }
-    deps.payments.failed();
     deps.log("warn", "payment service did not answer", { checkoutId: checkout.id, ...errorFields(error) });
     return pending(deps, checkout);
   }
-  deps.payments.succeeded();
   return settled(deps, checkout, () => afterPayment(deps, checkout, payment));
 }
 
