@@ -32,7 +32,7 @@ function variantOf(value: Json | undefined, sinceMs: number): SoldVariant | unde
 export async function findSoldVariants(
   deps: Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics" | "clock">,
   ids: readonly Id<"var">[],
-  since: Date,
+  since: Date = new Date(0),
 ): Promise<SoldVariant[]> {
   const ask = async (variantIds: readonly Id<"var">[]) =>
     (await deps.rpc.product.batchGetVariants({ variantIds: [...variantIds] })).variants;
