@@ -148,6 +148,20 @@ for (const [name, env] of kinds) {
       expect(pricesOf(await slow)).toEqual([1000n]);
       expect(pricesOf(await shown(mall, held))).toEqual([700n]);
     });
+
+    test("are as old as the asking, however long the answer took", async () => {
+      const catalogue = newCatalogue();
+      const mall = await instance(catalogue, env);
+      const variantId = mall.newId("var");
+      const gate = Promise.withResolvers<void>();
+      catalogue.gate = gate.promise;
+      const slow = filled(mall, [variantId]);
+      while (catalogue.asked.length === 0) await Bun.sleep(5);
+      catalogue.minor = 700n;
+      mall.clock.advance(Number(env.OFFER_CACHE_MS) / 1000);
+      gate.resolve();
+      expect(pricesOf(await shown(mall, await slow))).toEqual([700n]);
+    });
   });
 }
 

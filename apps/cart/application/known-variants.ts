@@ -38,7 +38,9 @@ export async function findSoldVariants(
     (await deps.rpc.product.batchGetVariants({ variantIds: [...variantIds] })).variants;
   if (deps.offersKeptMs === 0) return ask(ids);
   const { generation, values } = await deps.cache.read(group, ids);
-  const known = values.map((value) => variantOf(value, since.getTime()));
+  // when it was asked for counts, not when the answer was written, which is later by as long as the catalogue took
+  const sinceMs = Math.max(since.getTime(), deps.clock().getTime() - deps.offersKeptMs);
+  const known = values.map((value) => variantOf(value, sinceMs));
   const hits = known.filter((one) => one !== undefined);
   const unknown = ids.filter((_, i) => known[i] === undefined);
   deps.metrics.count("mall_cache_reads_total", { cache: "offers", result: "hit" }, hits.length);
