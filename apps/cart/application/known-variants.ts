@@ -56,14 +56,20 @@ export async function findSoldVariants(
   return [...hits, ...asked];
 }
 
+/** Ends before QStash's third retry, 21 s after the first attempt, so that no event for a mere cache becomes a dead letter. */
+const tryForMs = 10_000;
+
 /**
  * Forgets what is known of the catalogue, on all instances that share a cache. Fault CACHE_UNAVAILABLE when that cannot
- * be done now: the event comes again.
+ * be done now, so that the event comes again; later than `tryForMs` after the change what is known is left to its age.
  */
-export const forgetSoldVariants = (deps: Pick<Deps, "cache">) => async (): Promise<void> => {
-  try {
-    await deps.cache.forget(group);
-  } catch {
-    throw fault("unavailable", "CACHE_UNAVAILABLE", "The shared cache does not answer.");
-  }
-};
+export const forgetSoldVariants =
+  (deps: Pick<Deps, "cache" | "clock">) =>
+  async (changedAt: Date): Promise<void> => {
+    try {
+      await deps.cache.forget(group);
+    } catch {
+      if (deps.clock().getTime() - changedAt.getTime() >= tryForMs) return;
+      throw fault("unavailable", "CACHE_UNAVAILABLE", "The shared cache does not answer.");
+    }
+  };
