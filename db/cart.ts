@@ -25,6 +25,8 @@ export const carts = cart.table(
     claimedInto: idColumn("cart")("claimed_into"),
     /** How often a checkout gave the cart back: tells a lock whether it sees all of `lock_fences`. */
     unlocks: integer("unlocks").notNull().default(0),
+    /** When a checkout gave the cart, or a cart merged into it, back last: what is shown of its lines is newer. */
+    reopenedAt: instant("reopened_at"),
     createdAt: instant("created_at").notNull(),
     updatedAt: instant("updated_at").notNull(),
   },

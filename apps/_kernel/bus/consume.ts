@@ -14,14 +14,14 @@ export interface Consumer {
    * Asks others for what the effect needs, or does what no transaction can undo, before the transaction; again with each
    * delivery until the message is recorded, and at the same time if two come at once.
    */
-  prepare?(data: never): Promise<unknown>;
+  prepare?(data: never, event: CloudEvent): Promise<unknown>;
 }
 
 /** A consumer with the types of its message. */
 export const consumer = <D extends DescMessage, P = undefined>(
   desc: D,
   handle: (tx: Tx, data: MessageShape<D>, event: CloudEvent, prepared: P) => Promise<void>,
-  prepare?: (data: MessageShape<D>) => Promise<P>,
+  prepare?: (data: MessageShape<D>, event: CloudEvent) => Promise<P>,
 ): Consumer => ({ desc, handle, prepare });
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -89,7 +89,7 @@ export function consume(schema: string, consumers: readonly Consumer[], db: Db, 
     const message = { consumer: event.type, messageId: event.id };
     try {
       if (known.prepare && (await find(db, message)).length === 1) return;
-      const prepared = await known.prepare?.(data as never);
+      const prepared = await known.prepare?.(data as never, event);
       await db.tx(async (tx) => {
         const seen = await record(tx, { ...message, now: clock() });
         if (seen.length === 1) await known.handle(tx, data as never, event, prepared as never);

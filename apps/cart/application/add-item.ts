@@ -25,7 +25,7 @@ export const addItem =
     const offers = await findOffers(
       deps,
       lines.map(({ variantId }) => variantId),
-      cart.updatedAt,
+      cart.reopenedAt,
     );
     if (!offers.has(line.variantId)) throw notFound("VARIANT");
     const now = deps.clock();

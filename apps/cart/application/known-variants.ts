@@ -32,13 +32,15 @@ function variantOf(value: Json | undefined, sinceMs: number): SoldVariant | unde
 export async function findSoldVariants(
   deps: Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics" | "clock">,
   ids: readonly Id<"var">[],
-  since: Date,
+  since: Date = new Date(0),
 ): Promise<SoldVariant[]> {
   const ask = async (variantIds: readonly Id<"var">[]) =>
     (await deps.rpc.product.batchGetVariants({ variantIds: [...variantIds] })).variants;
   if (deps.offersKeptMs === 0) return ask(ids);
   const { generation, values } = await deps.cache.read(group, ids);
-  const known = values.map((value) => variantOf(value, since.getTime()));
+  // when it was asked for counts, not when the answer was written, which is later by as long as the catalogue took
+  const sinceMs = Math.max(since.getTime(), deps.clock().getTime() - deps.offersKeptMs);
+  const known = values.map((value) => variantOf(value, sinceMs));
   const hits = known.filter((one) => one !== undefined);
   const unknown = ids.filter((_, i) => known[i] === undefined);
   deps.metrics.count("mall_cache_reads_total", { cache: "offers", result: "hit" }, hits.length);
@@ -54,14 +56,20 @@ export async function findSoldVariants(
   return [...hits, ...asked];
 }
 
+/** Ends before QStash's third retry, 21 s after the first attempt, so that no event for a mere cache becomes a dead letter. */
+const tryForMs = 10_000;
+
 /**
  * Forgets what is known of the catalogue, on all instances that share a cache. Fault CACHE_UNAVAILABLE when that cannot
- * be done now: the event comes again.
+ * be done now, so that the event comes again; later than `tryForMs` after the change what is known is left to its age.
  */
-export const forgetSoldVariants = (deps: Pick<Deps, "cache">) => async (): Promise<void> => {
-  try {
-    await deps.cache.forget(group);
-  } catch {
-    throw fault("unavailable", "CACHE_UNAVAILABLE", "The shared cache does not answer.");
-  }
-};
+export const forgetSoldVariants =
+  (deps: Pick<Deps, "cache" | "clock">) =>
+  async (changedAt: Date): Promise<void> => {
+    try {
+      await deps.cache.forget(group);
+    } catch {
+      if (deps.clock().getTime() - changedAt.getTime() >= tryForMs) return;
+      throw fault("unavailable", "CACHE_UNAVAILABLE", "The shared cache does not answer.");
+    }
+  };

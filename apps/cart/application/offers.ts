@@ -22,27 +22,27 @@ function offerOf({ variant, productId, productTitle }: SoldVariant): [Id<"var">,
 type Catalogue = Pick<Deps, "rpc" | "cache" | "offersKeptMs" | "background" | "metrics" | "clock">;
 
 /**
- * What the catalogue asks for these variants, not before `since`: at most one call, and none for no variants. To be shown only: what a
- * customer pays is worked out by checkout, which asks the catalogue itself.
+ * What the catalogue asks for these variants, not before `since` if given: at most one call, and none for no variants. To be shown
+ * only: what a customer pays is worked out by checkout, which asks the catalogue itself.
  */
 export async function findOffers(
   deps: Catalogue,
   variantIds: readonly Id<"var">[],
-  since: Date,
+  since: Date | undefined,
 ): Promise<Offers> {
   if (variantIds.length === 0) return new Map();
   return new Map((await findSoldVariants(deps, variantIds, since)).map(offerOf));
 }
 
 /**
- * A cart at current prices; none of them from before it last changed, so that whoever comes back from a checkout which
+ * A cart at current prices; none of them from before a checkout gave it back, so that whoever comes back from one which
  * found something sold out sees that here, too.
  */
 export async function showCart(deps: Catalogue & Pick<Deps, "currency">, cart: Cart): Promise<PricedCart> {
   const offers = await findOffers(
     deps,
     cart.lines.map((line) => line.variantId),
-    cart.updatedAt,
+    cart.reopenedAt,
   );
   return priceCart(cart, offers, deps.currency, deps.clock());
 }

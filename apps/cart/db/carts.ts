@@ -45,6 +45,7 @@ function rowsToCart(rows: ShownRow[]): Cart | undefined {
     version: cart.version,
     createdAt: cart.createdAt,
     updatedAt: cart.updatedAt,
+    reopenedAt: cart.reopenedAt ?? undefined,
     coupon: coupon ? rowToCoupon(coupon) : undefined,
     isRedeemed: redeemer !== null,
     lines: rows.flatMap(({ item }) => (item ? [{ variantId: item.variantId, quantity: item.quantity }] : [])),

@@ -104,7 +104,8 @@ const merge = sqlStatement<MergeParams, object>(
       on conflict (cart_id, variant_id) do update set quantity = excluded.quantity
     ), grown as (
       update "cart".carts set version = ${p.version}::int + ${p.grown}::int, line_count = ${p.lineCount}::int,
-        coupon_code = ${p.couponCode}::text, updated_at = ${p.now}::timestamptz
+        coupon_code = ${p.couponCode}::text, updated_at = ${p.now}::timestamptz,
+        reopened_at = greatest(reopened_at, (select reopened_at from "cart".carts where id = ${p.theirs}::uuid))
       where id = ${p.mine}::uuid and ${p.grown}::int > 0
     )
     update "cart".carts set state = 'CLAIMED', claimed_into = ${p.mine}::uuid, updated_at = ${p.now}::timestamptz

@@ -101,7 +101,7 @@ const unlock = sqlStatement<{ cartId: string; checkoutId: string; now: Date }, o
     update "cart".carts c set unlocks = c.unlocks + 1,
       state = case when given.mine then 'OPEN' else c.state end,
       checkout_id = case when given.mine then null else c.checkout_id end,
-      updated_at = case when given.mine then ${p.now}::timestamptz else c.updated_at end
+      reopened_at = case when given.mine then ${p.now}::timestamptz else c.reopened_at end
     from given, fenced where c.id = given.id`,
 );
 

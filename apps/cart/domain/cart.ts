@@ -23,6 +23,8 @@ export interface Cart {
   version: number;
   createdAt: Date;
   updatedAt: Date;
+  /** When a checkout gave it back last. */
+  reopenedAt?: Date;
   coupon?: Coupon;
   /** Whether the checkout that has the cart redeemed its coupon, whose end does not matter then. */
   isRedeemed: boolean;

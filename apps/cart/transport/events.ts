@@ -6,5 +6,9 @@ import type { Deps } from "../deps";
 /** What the cart service does with events of others. */
 export const cartConsumers = (deps: Deps): Consumer[] => [
   // before the transaction: a cache has none, and to forget twice does no harm
-  consumer(ProductChangedSchema, async () => {}, forgetSoldVariants(deps)),
+  consumer(
+    ProductChangedSchema,
+    async () => {},
+    (_, event) => forgetSoldVariants(deps)(new Date(event.time)),
+  ),
 ];

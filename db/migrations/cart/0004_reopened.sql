@@ -1,0 +1,1 @@
+ALTER TABLE "cart"."carts" ADD COLUMN "reopened_at" timestamp (3) with time zone;
