@@ -109,6 +109,7 @@ test.each([
   ["has a caller who left", new ConnectError("gone", Code.Canceled), 9_000, undefined],
   ["has such a caller by fetch", new DOMException("gone", "AbortError"), 9_000, undefined],
   ["is asked too much at once", overloaded("payment"), 0, undefined],
+  ["cannot read what it was sent", new ConnectError("message too large", Code.ResourceExhausted), 0, "well"],
   ["has no database", fault("unavailable", "DATABASE_UNAVAILABLE", "away"), 0, "well"],
   ["refuses", fault("permission_denied", "FORBIDDEN", "no"), 0, "well"],
 ] as const)("a service that %s", (_, error, elapsedMs, sign) => {

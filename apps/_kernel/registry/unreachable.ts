@@ -30,6 +30,9 @@ export const isTimeout = (error: unknown): boolean =>
 
 const hasCode = (error: unknown, code: Code) => error instanceof ConnectError && error.code === code;
 
+/** Codes that connections which break off and answers that are none have; any other was said by the service. */
+const broken: ReadonlySet<Code> = new Set([Code.Unavailable, Code.Aborted, Code.Internal, Code.Unknown]);
+
 /** A caller may give a service less time than it needs. */
 const patientMs = 4_000;
 
@@ -42,5 +45,6 @@ export const serviceSign: SignOf = (error, elapsedMs) => {
   if ((error as Error).name === "AbortError" || hasCode(error, Code.Canceled)) return undefined;
   const reason = faultInfo(error)?.reason;
   if (reason === "OVERLOADED") return undefined;
-  return reason === undefined || reason === "SERVICE_UNAVAILABLE" ? "away" : "well";
+  if (reason !== undefined) return reason === "SERVICE_UNAVAILABLE" ? "away" : "well";
+  return error instanceof ConnectError && !broken.has(error.code) ? "well" : "away";
 };
