@@ -37,24 +37,41 @@ export interface Queue {
   refuse(): Error;
 }
 
+/** Longer than any request lasts: a work that is not over by then was cut off by its runtime, as Workers do, and never ends. */
+const heldMsMax = 120_000;
+
 /**
  * Lets at most `atOnce` works, which may change, run at the same time; the others wait in order of arrival, as many as
  * `queue` allows.
  */
-export function turnstile(atOnce: number | (() => number), queue?: Queue): Turnstile {
+export function turnstile(
+  atOnce: number | (() => number),
+  queue?: Queue,
+  nowMs: () => number = Date.now,
+): Turnstile {
   const limit = typeof atOnce === "number" ? () => atOnce : atOnce;
-  let running = 0;
-  const waiting: (() => void)[] = [];
+  /** Since when each place is taken. */
+  const taken = new Map<object, number>();
+  const waiting: { place: object; go: () => void }[] = [];
+  const fill = () => {
+    for (const [place, sinceMs] of taken) if (nowMs() - sinceMs > heldMsMax) taken.delete(place);
+    while (waiting.length > 0 && taken.size < limit()) {
+      const { place, go } = waiting.shift()!;
+      taken.set(place, nowMs());
+      go();
+    }
+  };
   return async (work) => {
-    if (running < limit()) running++;
+    const place = {};
+    fill();
+    if (taken.size < limit()) taken.set(place, nowMs());
     else if (queue && waiting.length >= queue.waitingMax) throw queue.refuse();
-    else await new Promise<void>((resolve) => waiting.push(resolve));
+    else await new Promise<void>((go) => waiting.push({ place, go }));
     try {
       return await work();
     } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
+      taken.delete(place);
+      fill();
     }
   };
 }

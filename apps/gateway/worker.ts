@@ -44,10 +44,10 @@ export default {
   /** One cron trigger for the mall: lets every service do what is due. */
   scheduled(_event: unknown, env: WorkerEnv, context: ExecutionContext): void {
     for (const name of serviceNames) {
-      const binding = env[name.toUpperCase()] as ServiceBinding;
+      const swept = async () => (env[name.toUpperCase()] as ServiceBinding).sweep(null);
       const failed = (error: unknown) =>
         jsonLog("gateway", "info")("error", "sweep failed", { callee: name, ...errorFields(error) });
-      context.waitUntil(binding.sweep(null).catch(failed));
+      context.waitUntil(swept().catch(failed));
     }
   },
 };
