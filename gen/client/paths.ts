@@ -1442,11 +1442,11 @@ export interface components {
             line2: string;
             /** @description City or town. */
             city: string;
-            /** @description State, province or region; for US addresses the two-letter state code decides the tax. */
+            /** @description State, province or region. A purchase that is shipped to the US needs the two-letter code of a state, which decides the tax. */
             region: string;
             /** @description Postal or ZIP code. */
             postalCode: string;
-            /** @description ISO 3166-1 alpha-2 country code, upper case. */
+            /** @description ISO 3166-1 alpha-2 country code, upper case; a purchase needs one that is assigned. */
             country: string;
         };
         /** @description A postal address. */
@@ -1459,11 +1459,11 @@ export interface components {
             line2?: string;
             /** @description City or town. */
             city: string;
-            /** @description State, province or region; for US addresses the two-letter state code decides the tax. */
+            /** @description State, province or region. A purchase that is shipped to the US needs the two-letter code of a state, which decides the tax. */
             region?: string;
             /** @description Postal or ZIP code. */
             postalCode: string;
-            /** @description ISO 3166-1 alpha-2 country code, upper case. */
+            /** @description ISO 3166-1 alpha-2 country code, upper case; a purchase needs one that is assigned. */
             country: string;
         };
         AdjustStockRequest: {

@@ -10,6 +10,7 @@ import { later } from "@mall/kernel/time";
 import { deleteCheckout, insertCheckout, moveCheckout } from "../db/checkouts";
 import type { CheckoutAnswer, Deps } from "../deps";
 import type { Checkout } from "../domain/checkout";
+import { checkDestination } from "../domain/destination";
 import { interrupted } from "../domain/faults";
 import { checkShippingOption } from "../domain/rates";
 import { compensate } from "./compensate";
@@ -133,6 +134,7 @@ async function awaitPayment(deps: Deps, run: Run, total: Money): Promise<Placed>
 export const placeOrder =
   (deps: Deps) =>
   async (actor: Actor, input: PlaceOrder, ticket: Ticket): Promise<Placed> => {
+    checkDestination(input.shippingAddress);
     checkShippingOption(input.shippingOption);
     if (input.payment) checkPayments(deps);
     const checkout = await start(deps, actor, input, ticket);

@@ -4,7 +4,8 @@ import { lineTitle } from "@mall/kernel/line-title";
 import { equals, type Money, times } from "@mall/kernel/money";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
-import { computeTotals, type Destination, type Totals } from "../domain/rates";
+import type { Destination } from "../domain/destination";
+import { computeTotals, type Totals } from "../domain/rates";
 
 /** A line of a purchase at the current price. */
 export interface PricedLine {

@@ -3,10 +3,14 @@ import type { Id } from "@mall/kernel/id";
 import { subtract } from "@mall/kernel/money";
 import { moneyOf } from "@mall/kernel/money-codec";
 import type { Deps } from "../deps";
-import { checkShippingOption, type Destination, type ShippingOption, shippingOptions } from "../domain/rates";
+import { checkDestination, type Destination } from "../domain/destination";
+import { checkShippingOption, type ShippingOption, shippingOptions } from "../domain/rates";
 import { type Purchase, price } from "./price";
 
-/** What a cart of the caller costs at a destination. Faults: those of the cart, CART_EMPTY, ITEM_UNAVAILABLE. */
+/**
+ * What a cart of the caller costs at a destination. Faults: VALIDATION for an unknown destination or way
+ * to ship, those of the cart, CART_EMPTY, ITEM_UNAVAILABLE.
+ */
 export const quoteCheckout =
   (deps: Deps) =>
   async (
@@ -14,6 +18,7 @@ export const quoteCheckout =
     to: Destination,
     shippingOption: string,
   ): Promise<Purchase & { options: ShippingOption[]; couponCode: string }> => {
+    checkDestination(to);
     checkShippingOption(shippingOption);
     const { cart } = await deps.rpc.cart.getCart({ cartId });
     if (cart!.items.length === 0) throw fault("failed_precondition", "CART_EMPTY", "The cart has no items.");

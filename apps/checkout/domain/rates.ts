@@ -1,11 +1,6 @@
 import { fault } from "@mall/kernel/fault";
 import { type Money, share, subtract, sum, zero } from "@mall/kernel/money";
-
-/** Where something is shipped, as far as prices depend on it. */
-export interface Destination {
-  country: string;
-  region: string;
-}
+import { type Destination, regionCode } from "./destination";
 
 export interface ShippingOption {
   code: string;
@@ -97,7 +92,7 @@ export function computeTotals(
   const discountTotal = discountOn(subtotal, discount);
   const goods = subtract(subtotal, discountTotal);
   const shippingTotal = shippingOptions(to, goods).find((option) => option.code === optionCode)!.price;
-  const region = to.region.trim().toUpperCase();
+  const region = regionCode(to.region);
   const rule = taxTable.find(
     (rate) => rate.country === to.country && (!rate.region || rate.region === region),
   );

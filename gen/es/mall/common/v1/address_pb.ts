@@ -48,7 +48,7 @@ export type Address = Message<"mall.common.v1.Address"> & {
   city: string;
 
   /**
-   * State, province or region; for US addresses the two-letter state code decides the tax.
+   * State, province or region. A purchase that is shipped to the US needs the two-letter code of a state, which decides the tax.
    *
    * @generated from field: string region = 5;
    */
@@ -62,7 +62,7 @@ export type Address = Message<"mall.common.v1.Address"> & {
   postalCode: string;
 
   /**
-   * ISO 3166-1 alpha-2 country code, upper case.
+   * ISO 3166-1 alpha-2 country code, upper case; a purchase needs one that is assigned.
    *
    * @generated from field: string country = 7;
    */
@@ -104,7 +104,7 @@ export type AddressJson = {
   city?: string;
 
   /**
-   * State, province or region; for US addresses the two-letter state code decides the tax.
+   * State, province or region. A purchase that is shipped to the US needs the two-letter code of a state, which decides the tax.
    *
    * @generated from field: string region = 5;
    */
@@ -118,7 +118,7 @@ export type AddressJson = {
   postalCode?: string;
 
   /**
-   * ISO 3166-1 alpha-2 country code, upper case.
+   * ISO 3166-1 alpha-2 country code, upper case; a purchase needs one that is assigned.
    *
    * @generated from field: string country = 7;
    */
